@@ -1,5 +1,7 @@
 //! The command line. Every flag has an environment variable.
 
+use crate::device_plugin::plugins::PluginDirectories;
+use crate::device_plugin::pods::{Pods, take_back};
 use crate::dpdk::settings::DpdkSettings;
 use crate::node_agent::Directories;
 use crate::plan::Settings;
@@ -92,6 +94,15 @@ pub struct Options {
     /// The protocol number of the agent's routes, rules and addresses. Nothing else on the node may use it.
     #[arg(long, env = "ROUTE_PROTOCOL", default_value_t = 217, value_parser = free_protocol, global = true)]
     pub route_protocol: u8,
+    /// Where kubelet has the sockets of device plugins. `run` offers there the ENIs that have a dpdkResourceName.
+    #[arg(long, env = "KUBELET_DIR", default_value = "/var/lib/kubelet/device-plugins", global = true)]
+    pub kubelet_dir: PathBuf,
+    /// Where Multus reads device-info files.
+    #[arg(long, env = "DEVICE_INFO_DIR", default_value = "/var/run/k8s.cni.cncf.io/devinfo/dp", global = true)]
+    pub device_info_dir: PathBuf,
+    /// Configuration file of the SR-IOV network device plugin. If it is set, `run` adds the ENIs there instead of offering them itself.
+    #[arg(long, env = "SRIOV_DP_CONFIG_PATH", global = true)]
+    pub sriov_config: Option<PathBuf>,
     /// What the agent may do for DPDK.
     #[command(flatten)]
     pub dpdk: DpdkOptions,
@@ -126,6 +137,22 @@ pub struct DpdkOptions {
 }
 
 impl Options {
+    /// What offers the ENIs to pods.
+    pub fn pods(&self) -> Pods {
+        match &self.sriov_config {
+            Some(path) => Pods::with_sriov_config(&self.sysfs_root, path.clone()),
+            None => {
+                let (kubelet, device_info) = (self.kubelet_dir.clone(), self.device_info_dir.clone());
+                Pods::with_plugins(&self.sysfs_root, PluginDirectories { kubelet, device_info })
+            }
+        }
+    }
+
+    /// Takes back what lies on the node for pods.
+    pub fn take_back_from_pods(&self) -> Vec<Result<String, String>> {
+        take_back(&self.device_info_dir, self.sriov_config.as_deref())
+    }
+
     /// The directories.
     pub fn directories(&self) -> Directories {
         Directories {

@@ -6,6 +6,7 @@
 //! - [`plan`]: pure decisions.
 //! - [`dpdk`]: binds devices to drivers for DPDK, with a plan and a ledger of its own.
 //! - [`apply`]: makes the steps. [`node_agent`] joins observation, plan and steps to a turn.
+//! - [`device_plugin`]: pods get the ENIs as extended resources of kubelet.
 //! - [`status`]: the report as the API has it. [`report`] writes it, and [`events`] tells what a person should hear.
 //! - [`metrics`]: what `/metrics` and `/readyz` show.
 //! - [`run`]: the loop, at the [`pace`] of events. [`doctor`], [`cli`] and [`rights`]: the commands.
@@ -13,6 +14,7 @@
 pub mod apply;
 pub mod attachments_file;
 pub mod cli;
+pub mod device_plugin;
 pub mod doctor;
 pub mod dpdk;
 pub mod events;

@@ -46,6 +46,7 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
     match cli.command {
         Command::Run(options) => {
             rights::check()?;
+            agent.set_pods(cli.options.pods());
             runtime.block_on(run(&mut agent, options))
         }
         Command::Doctor(source) => {
@@ -68,7 +69,11 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
             }
             let left = dpdk::clean::left(&turn);
             left.iter().for_each(|sentence| eprintln!("{sentence}"));
-            let is_clean = turn.failed.is_empty() && left.is_empty();
+            let of_pods = cli.options.take_back_from_pods();
+            of_pods.iter().flatten().for_each(|step| println!("{step}"));
+            let refused: Vec<&String> = of_pods.iter().filter_map(|result| result.as_ref().err()).collect();
+            refused.iter().for_each(|step| eprintln!("could not {step}"));
+            let is_clean = turn.failed.is_empty() && left.is_empty() && refused.is_empty();
             if is_clean { Ok(()) } else { Err("not everything could be taken back".into()) }
         }
     }

@@ -213,6 +213,7 @@ mod tests {
             attachment: name.to_owned(),
             uid: name.to_owned(),
             generation: None,
+            mac: None,
             link: None,
             outcome: Outcome::Configured,
         };

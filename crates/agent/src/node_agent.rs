@@ -1,6 +1,7 @@
 //! One node: observes, plans, applies, and observes again. It is synchronous, and it knows nothing of the API server.
 
 use crate::apply::{Applied, FailedStep, StepCount, apply};
+use crate::device_plugin::pods::Pods;
 use crate::dpdk::binder::Binder;
 use crate::dpdk::planner::{DpdkPlan, Verdict};
 use crate::dpdk::settings::DpdkSettings;
@@ -68,6 +69,7 @@ pub struct NodeAgent {
     settings: Settings,
     boot_id: String,
     binder: Binder,
+    pods: Option<Pods>,
 }
 
 impl NodeAgent {
@@ -80,7 +82,7 @@ impl NodeAgent {
         let ledger = LedgerFile::open(&directories.state, &boot_id)?;
         let sysfs = directories.kernel.sysfs.clone();
         let binder = Binder::open(sysfs, &directories.state, &boot_id, DpdkSettings::default())?;
-        Ok(Self { socket: NetlinkSocket::open()?, ledger, directories, settings, boot_id, binder })
+        Ok(Self { socket: NetlinkSocket::open()?, ledger, directories, settings, boot_id, binder, pods: None })
     }
 
     /// Sets what the agent may do for DPDK.
@@ -91,6 +93,16 @@ impl NodeAgent {
     /// The part that binds devices to drivers for DPDK.
     pub fn binder(&mut self) -> &mut Binder {
         &mut self.binder
+    }
+
+    /// Offers the ENIs to pods from now on.
+    pub fn set_pods(&mut self, pods: Pods) {
+        self.pods = Some(pods);
+    }
+
+    /// What offers the ENIs to pods.
+    pub fn pods(&mut self) -> Option<&mut Pods> {
+        self.pods.as_mut()
     }
 
     /// The kernel's ID of this boot.

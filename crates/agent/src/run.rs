@@ -1,8 +1,9 @@
 //! The loop of the agent: waits for events of the kernel and of the API server, and makes a turn after each.
 
 use crate::attachments_file;
-use crate::metrics::AgentMetrics;
+use crate::device_plugin::candidates::{Found, candidates, reported_device};
 use crate::events::{Said, publish};
+use crate::metrics::AgentMetrics;
 use crate::netlink::events::{Event, EventSocket};
 use crate::node_agent::{AgentError, NodeAgent, Turn};
 use crate::pace::{Pace, Wait};
@@ -10,12 +11,13 @@ use crate::plan::report::Outcome;
 use crate::report::{Absences, difference, write};
 use crate::status::agent_status;
 use crate::wanted::WantedEni;
-use crate::watch::{self, Attachments, Reported};
+use crate::watch::{self, Attachments, Entry, Reported};
 use crate::writes::Writes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use kube::Client;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -63,6 +65,7 @@ pub async fn with_api_server(
                     continue;
                 };
                 let turn = turn(agent, &wanted, metrics);
+                offer_to_pods(agent, &turn, &wanted, attachments.entries());
                 turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn)));
                 for event in said.news(&turn.reports) {
                     tokio::spawn(publish(client.clone(), node_name.to_owned(), event));
@@ -118,6 +121,7 @@ pub async fn with_file(agent: &mut NodeAgent, path: &Path, metrics: &AgentMetric
                     Ok(objects) => {
                         let wanted: Vec<WantedEni> = objects.iter().filter_map(WantedEni::read).collect();
                         let turn = turn(agent, &wanted, metrics);
+                        offer_to_pods(agent, &turn, &wanted, None);
                         turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn)));
                         metrics.backs_off(pace.repeated_steps(), 0);
                     }
@@ -152,6 +156,23 @@ fn turn(agent: &mut NodeAgent, wanted: &[WantedEni], metrics: &AgentMetrics) -> 
             };
             Turn { failed: vec![failed], ..Turn::default() }
         }
+    }
+}
+
+/// Offers the ENIs to pods as the turn has found them. A node that cannot be observed withdraws nothing.
+fn offer_to_pods(agent: &mut NodeAgent, turn: &Turn, wanted: &[WantedEni], entries: Option<&BTreeMap<String, Entry>>) {
+    if turn.reports.is_empty() && !turn.failed.is_empty() {
+        return;
+    }
+    let boot_id = agent.boot_id().to_owned();
+    let found = Found { reports: &turn.reports, failed: &turn.failed, boot_id: &boot_id };
+    let reported = |uid: &str| {
+        let entry = entries?.values().find(|entry| entry.uid == uid)?;
+        reported_device(entry.reported.node.as_ref()?, &boot_id)
+    };
+    if let Some(pods) = agent.pods() {
+        let offered = candidates(&found, wanted, |uid| pods.known(uid).or_else(|| reported(uid)));
+        pods.offer(&offered);
     }
 }
 

@@ -43,6 +43,8 @@ pub struct WantedEni {
     pub subnet: Option<Cidr>,
     /// The driver for DPDK to which the device is to be bound. The mode then counts for nothing.
     pub dpdk: Option<WantedDpdk>,
+    /// The resource under which pods get the interface.
+    pub resource_name: Option<String>,
     /// Why the ENIAttachment cannot be followed, if so.
     pub unusable: Option<String>,
 }
@@ -97,6 +99,7 @@ impl WantedEni {
             prefixes: Vec::new(),
             subnet: None,
             dpdk: None,
+            resource_name: spec.node_settings.dpdk_resource_name.clone().filter(|name| !name.is_empty()),
             unusable: None,
         };
         wanted.unusable = wanted.fill(object, &status).err();
@@ -127,6 +130,7 @@ impl WantedEni {
             prefixes: Vec::new(),
             subnet: None,
             dpdk: None,
+            resource_name: None,
             unusable: Some(format!("the ENIAttachment cannot be read: {error}")),
         })
     }

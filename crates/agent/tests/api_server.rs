@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test says what it needs")]
 
+mod kubelet;
 mod rig;
 
 use bytes::Bytes;
@@ -14,6 +15,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use kube::Client;
 use kube::client::Body;
+use kubelet::{Kubelet, directory};
+use multi_eni_agent::device_plugin::plugins::PluginDirectories;
+use multi_eni_agent::device_plugin::pods::Pods;
 use multi_eni_agent::metrics::AgentMetrics;
 use multi_eni_agent::run;
 use multi_eni_http_server::Pages;
@@ -197,4 +201,57 @@ fn an_attached_eni_costs_one_list_one_watch_and_one_write() {
             future::Either::Right(((), _)) => {}
         }
     });
+}
+
+#[test]
+fn pods_get_an_eni_while_it_is_configured_and_its_eniattachment_is_there() {
+    const DEVICE: &str = "0000:00:06.0";
+    let rig = Rig::new();
+    let mut agent = rig.agent();
+    // The device of a veth is not known from the link: an earlier agent has reported it.
+    let mut object = attached();
+    object["spec"]["nodeSettings"]["dpdkResourceName"] = json!("example.com/fast");
+    object["status"]["node"] = json!({ "pciAddress": DEVICE, "bootID": agent.boot_id() });
+    let sysfs = directory();
+    let device = sysfs.join("bus/pci/devices").join(DEVICE);
+    std::fs::create_dir_all(&device).unwrap();
+    std::os::unix::fs::symlink("../../drivers/ena", device.join("driver")).unwrap();
+    std::fs::write(device.join("numa_node"), "1\n").unwrap();
+    let mut kubelet = Kubelet::new(&directory());
+    kubelet.run("start").unwrap();
+    let device_info = kubelet.directory.join("devinfo");
+    let directories = PluginDirectories { kubelet: kubelet.directory.clone(), device_info };
+    agent.set_pods(Pods::with_plugins(&sysfs, directories));
+
+    let state = Arc::new(Mutex::new(State { objects: vec![object.clone()], version: 7, ..State::default() }));
+    let for_service = Arc::clone(&state);
+    let service = tower::service_fn(move |request| answer(Arc::clone(&for_service), request));
+    let expect = |mut kubelet: Kubelet, expected: &'static [(&'static str, bool)]| async move {
+        let told = tokio::task::spawn_blocking(move || {
+            let list = kubelet.devices("example.com/fast", expected);
+            (kubelet, list)
+        });
+        told.await.unwrap()
+    };
+    let story = async {
+        let (kubelet, _) = expect(kubelet, &[(DEVICE, false)]).await;
+        rig.attach(&eni(1));
+        let (kubelet, list) = expect(kubelet, &[(DEVICE, true)]).await;
+        assert_eq!(list["devices"][0]["numa"], json!([1]));
+        state.lock().unwrap().store("DELETED", object);
+        expect(kubelet, &[]).await.0
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::new(service, "default");
+        let metrics = AgentMetrics::default();
+        let ends =
+            future::select(Box::pin(run::with_api_server(&mut agent, client, "node1", &metrics)), Box::pin(story))
+                .await;
+        match ends {
+            future::Either::Left((result, _)) => panic!("the agent ended: {result:?}"),
+            future::Either::Right((_kubelet, _)) => {}
+        }
+    });
+    std::fs::remove_dir_all(&sysfs).unwrap();
 }

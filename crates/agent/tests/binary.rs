@@ -49,6 +49,8 @@ fn command(rig: &Rig, arguments: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     let state = rig.run_dir().join("state");
     command.args(arguments).arg("--state-dir").arg(state).arg("--run-dir").arg(rig.run_dir());
+    command.arg("--kubelet-dir").arg(rig.run_dir().join("kubelet"));
+    command.arg("--device-info-dir").arg(rig.run_dir().join("devinfo"));
     command.args(["--link-kinds", "veth", "--route-protocol", "217"]).env_remove("KUBECONFIG");
     command
 }
@@ -146,6 +148,33 @@ fn a_missing_right_is_said_and_nothing_is_changed() {
         assert!(!refused.status.success() && text.contains("lacks CAP_NET_ADMIN"), "{arguments:?}: {text}");
     }
     assert_eq!(rig.state(), before);
+}
+
+#[test]
+fn clean_takes_back_what_lies_on_the_node_for_pods() {
+    let rig = Rig::new();
+    let (info, config) = (rig.run_dir().join("devinfo"), rig.run_dir().join("config.json"));
+    fs::create_dir(&info).unwrap();
+    let file = |author: &str| json!({ "type": "pci", "version": "1.1.0", "pci": { "pci-address": "0000:00:06.0" }, "writtenBy": author });
+    fs::write(info.join("ours-device.json"), file("multi-eni-agent").to_string()).unwrap();
+    fs::write(info.join("theirs-device.json"), file("another").to_string()).unwrap();
+    let theirs = r#"{"resourceName": "theirs"}"#;
+    let entries = |ours: &str| format!(r#"{{"resourceList": [{theirs}{ours}]}}"#);
+    fs::write(&config, entries(r#", {"resourceName": "ours", "managedBy": "multi-eni-agent"}"#)).unwrap();
+    let clean = || output(command(&rig, &["clean", "--sriov-config", config.to_str().unwrap()]));
+    let said = clean();
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success() && text.contains("remove 1 device-info files"), "{text}");
+    assert_eq!(
+        fs::read_dir(&info).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(),
+        ["theirs-device.json"]
+    );
+    assert_eq!(fs::read_to_string(&config).unwrap(), entries(""));
+    // What it does not understand is not taken back, and it says so.
+    fs::write(&config, "{ half").unwrap();
+    let refused = clean();
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && text.contains("is left as it is"), "{text}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! ENIAttachments.
 
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The API group of both kinds.
@@ -35,6 +36,9 @@ pub const ANNOTATION_DESELECTED_SINCE: &str = "multi-eni.networking.k8s.aws/dese
 /// Taint of a Node on which Pods must not start before its ENIs are Ready. The controller removes the taint, whatever its value and
 /// effect.
 pub const STARTUP_TAINT: &str = "networking.k8s.aws/eni-not-ready";
+
+/// The part before the slash of a `dpdkResourceName` that has none. It is that of upstream and of the SR-IOV network device plugin.
+const DEFAULT_RESOURCE_PREFIX: &str = "intel.com";
 
 /// Label on an ENIAttachment: the UID of its NodeENI.
 pub const LABEL_NODEENI_UID: &str = "networking.k8s.aws/nodeeni-uid";
@@ -96,6 +100,11 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
+}
+
+/// The name of the extended resource under which pods request an interface with this `dpdkResourceName`.
+pub fn full_resource_name(name: &str) -> Cow<'_, str> {
+    if name.contains('/') { Cow::Borrowed(name) } else { Cow::Owned(format!("{DEFAULT_RESOURCE_PREFIX}/{name}")) }
 }
 
 #[cfg(test)]

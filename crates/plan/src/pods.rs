@@ -2,6 +2,7 @@
 //! is configured to wait for Pods. This file is given the observed Pods and deletes nothing.
 
 use crate::attachment::Attachment;
+use multi_eni_api::names::full_resource_name;
 use std::collections::BTreeSet;
 
 /// The fields of a Pod that the decision needs.
@@ -32,7 +33,7 @@ impl ObservedPod {
         let offered = attachment.node_settings.dpdk_resource_name.as_ref();
         self.node == attachment.node
             && (self.nodeenis.contains(&attachment.nodeeni)
-                || offered.is_some_and(|name| self.resources.contains(name)))
+                || offered.is_some_and(|name| self.resources.contains(full_resource_name(name).as_ref())))
     }
 }
 

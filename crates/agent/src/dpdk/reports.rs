@@ -11,7 +11,8 @@ use crate::wanted::WantedEni;
 
 /// The report of an ENI.
 pub(super) fn report(eni: &WantedEni, link: Option<LinkReport>, outcome: Outcome) -> EniReport {
-    EniReport { attachment: eni.name.clone(), uid: eni.uid.clone(), generation: eni.generation, link, outcome }
+    let (attachment, uid) = (eni.name.clone(), eni.uid.clone());
+    EniReport { attachment, uid, generation: eni.generation, mac: eni.mac, link, outcome }
 }
 
 /// A device without a link.
@@ -27,7 +28,7 @@ pub(super) fn device_report(address: &PciAddress, device: &PciDevice) -> LinkRep
 /// The report of a device whose ENIAttachment asks for nothing any more.
 pub(super) fn report_of_binding(binding: &Binding, link: Option<LinkReport>, outcome: Outcome) -> EniReport {
     let (attachment, uid) = (binding.attachment.clone(), binding.uid.clone());
-    EniReport { attachment, uid, generation: None, link, outcome }
+    EniReport { attachment, uid, generation: None, mac: Some(binding.mac), link, outcome }
 }
 
 /// The device is bound as asked.

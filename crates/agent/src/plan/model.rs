@@ -84,6 +84,7 @@ pub(crate) fn eni(number: u8) -> WantedEni {
         prefixes: vec!["10.0.1.208/28".parse().unwrap()].into_iter().filter(|_| number == 1).collect(),
         subnet: Some("10.0.1.0/24".parse().unwrap()),
         dpdk: None,
+        resource_name: None,
         unusable: None,
     }
 }

@@ -309,6 +309,7 @@ pub fn eni(number: u8) -> WantedEni {
         prefixes: Vec::new(),
         subnet: Some("10.0.1.0/24".parse().unwrap()),
         dpdk: None,
+        resource_name: None,
         unusable: None,
     }
 }

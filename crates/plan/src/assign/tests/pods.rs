@@ -44,6 +44,17 @@ fn a_deselected_node_keeps_its_eni_while_a_pod_uses_it_and_reports_the_pod() {
     assert_eq!(world.assign().delete.len(), 1);
 }
 
+/// Pods request a resource by its full name.
+#[test]
+fn a_resource_name_without_a_prefix_is_below_intel_com() {
+    let mut world = deselected();
+    world.attachments[0].node_settings.dpdk_resource_name = Some("fast".to_owned());
+    world.pods = Some(vec![pod("ns/user", "", &["intel.com/fast"])]);
+    assert!(world.assign().delete.is_empty());
+    world.pods = Some(vec![pod("ns/other", "", &["fast", "example.com/fast"])]);
+    assert_eq!(world.assign().delete.len(), 1);
+}
+
 #[test]
 fn the_wait_for_pods_is_reported_at_once_and_a_deleted_nodeeni_does_not_wait() {
     let mut world = deselected();

@@ -1,0 +1,36 @@
+//! The kubelet device plugin: pods get the node's ENIs as extended resources. The ENIs of one `dpdkResourceName` are one pool.
+//!
+//! Pure:
+//! - [`resource_name`], [`pci_address`], [`pool`]: plain data.
+//! - [`candidates`]: which ENIs are offered, from the reports of a turn. [`offer`]: the pools, from the ENIs and their devices.
+//! - [`allocate`]: what a container gets. [`prefer`]: which devices kubelet should take.
+//! - [`registration`]: when to serve and when to register. [`device_info`]: the files that Multus reads.
+//! - [`json_array`], [`sriov_config`]: entries in the configuration of the SR-IOV network device plugin.
+//!
+//! The shell:
+//! - [`pci_sysfs`], [`device_info_files`], [`sriov_config_file`]: files.
+//! - [`messages`], [`service`], [`kubelet`]: gRPC. [`socket`], [`directory_events`]: kubelet's directory.
+//! - [`plugin`]: one pool. [`plugins`]: all of them, in a thread of their own. [`pods`]: what the agent holds.
+
+pub mod allocate;
+pub mod candidates;
+pub mod device_info;
+pub mod device_info_files;
+mod directory_events;
+pub mod json_array;
+mod kubelet;
+pub mod messages;
+pub mod offer;
+pub mod pci_address;
+pub mod pci_sysfs;
+mod plugin;
+pub mod plugins;
+pub mod pods;
+pub mod pool;
+pub mod prefer;
+pub mod registration;
+pub mod resource_name;
+mod service;
+mod socket;
+pub mod sriov_config;
+pub mod sriov_config_file;

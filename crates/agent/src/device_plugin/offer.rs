@@ -1,0 +1,112 @@
+//! Decides what kubelet is told of each device: its health, its NUMA node and how a program uses it. Given what sysfs shows.
+
+use crate::device_plugin::candidates::Candidate;
+use crate::device_plugin::pci_address::PciAddress;
+use crate::device_plugin::pci_sysfs::PciDevice;
+use crate::device_plugin::pool::{Access, Device, Pools};
+
+/// The pools of the candidates. `look` is what sysfs shows of a device.
+pub fn pools(candidates: &[Candidate], look: impl Fn(&PciAddress) -> Option<PciDevice>) -> Pools {
+    let mut pools = Pools::new();
+    for candidate in candidates {
+        let seen = look(&candidate.device);
+        let device = device(candidate.is_configured, seen);
+        pools.entry(candidate.resource.clone()).or_default().insert(candidate.device.clone(), device);
+    }
+    pools
+}
+
+fn device(is_configured: bool, seen: Option<PciDevice>) -> Device {
+    let is_there = seen.is_some();
+    let seen = seen.unwrap_or_default();
+    // Without the device's node a pod would get a variable and no device.
+    let access = match seen.driver.as_deref() {
+        Some("vfio-pci") => seen.iommu_group.as_ref().map(|group| {
+            let container = format!("/dev/vfio/{}", group.number);
+            let host =
+                if group.is_no_iommu { format!("/dev/vfio/noiommu-{}", group.number) } else { container.clone() };
+            Access::Vfio { host, container }
+        }),
+        Some("igb_uio" | "uio_pci_generic") => {
+            seen.uio.first().map(|name| Access::Uio { node: format!("/dev/{name}") })
+        }
+        Some(_) => Some(Access::Interface),
+        None => None,
+    };
+    Device {
+        is_healthy: is_configured && is_there && access.is_some(),
+        numa_node: seen.numa_node,
+        driver: seen.driver,
+        access: access.unwrap_or(Access::Interface),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device_plugin::pci_sysfs::IommuGroup;
+
+    fn candidate(resource: &str, device: &str, is_configured: bool) -> Candidate {
+        let (uid, resource) = (device.to_owned(), resource.parse().unwrap());
+        Candidate { uid, resource, device: device.parse().unwrap(), is_configured }
+    }
+
+    fn with_driver(driver: &str) -> PciDevice {
+        PciDevice { driver: Some(driver.to_owned()), ..PciDevice::default() }
+    }
+
+    fn one(seen: Option<PciDevice>) -> Device {
+        let pools = pools(&[candidate("example.com/a", "0000:00:06.0", true)], |_| seen.clone());
+        pools.values().next().unwrap().values().next().unwrap().clone()
+    }
+
+    #[test]
+    fn enis_of_one_name_are_one_pool() {
+        let enis = [
+            candidate("example.com/a", "0000:00:07.0", true),
+            candidate("example.com/a", "0000:00:06.0", false),
+            candidate("example.com/b", "0000:00:08.0", true),
+        ];
+        let pools = pools(&enis, |_| Some(with_driver("ena")));
+        let shown: Vec<(String, Vec<(String, bool)>)> = pools
+            .iter()
+            .map(|(name, pool)| {
+                (name.to_string(), pool.iter().map(|(id, device)| (id.to_string(), device.is_healthy)).collect())
+            })
+            .collect();
+        let device = |id: &str, is_healthy| (id.to_owned(), is_healthy);
+        assert_eq!(
+            shown,
+            [
+                ("example.com/a".to_owned(), vec![device("0000:00:06.0", false), device("0000:00:07.0", true)]),
+                ("example.com/b".to_owned(), vec![device("0000:00:08.0", true)]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_device_that_no_pod_could_use_is_unhealthy() {
+        assert!(one(Some(with_driver("ena"))).is_healthy);
+        for seen in [None, Some(PciDevice::default()), Some(with_driver("vfio-pci")), Some(with_driver("igb_uio"))] {
+            assert!(!one(seen.clone()).is_healthy, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn without_an_iommu_the_node_of_the_host_has_another_name() {
+        for (is_no_iommu, host) in [(false, "/dev/vfio/7"), (true, "/dev/vfio/noiommu-7")] {
+            let group = Some(IommuGroup { number: 7, is_no_iommu });
+            let device = one(Some(PciDevice { iommu_group: group, numa_node: Some(1), ..with_driver("vfio-pci") }));
+            let access = Access::Vfio { host: host.to_owned(), container: "/dev/vfio/7".to_owned() };
+            assert_eq!((device.access, device.numa_node, device.is_healthy), (access, Some(1), true));
+        }
+    }
+
+    #[test]
+    fn both_uio_drivers_give_the_uio_device() {
+        for driver in ["igb_uio", "uio_pci_generic"] {
+            let device = one(Some(PciDevice { uio: vec!["uio2".to_owned()], ..with_driver(driver) }));
+            assert_eq!(device.access, Access::Uio { node: "/dev/uio2".to_owned() });
+        }
+    }
+}
