@@ -113,7 +113,14 @@ mod tests {
 
     fn report(uid: &str, obstacle: DpdkObstacle) -> EniReport {
         let outcome = Outcome::Blocked(Obstacle::Dpdk(obstacle));
-        EniReport { attachment: "one".to_owned(), uid: uid.to_owned(), generation: None, mac: None, link: None, outcome }
+        EniReport {
+            attachment: "one".to_owned(),
+            uid: uid.to_owned(),
+            generation: None,
+            mac: None,
+            link: None,
+            outcome,
+        }
     }
 
     #[test]

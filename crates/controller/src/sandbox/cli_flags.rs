@@ -25,6 +25,16 @@ pub struct Flags {
     #[arg(long)]
     pub(super) lose_eni: bool,
 
+    /// Run the real node agent on each node. The nodes are network namespaces and the ENIs are links in them, through which pings are
+    /// sent. This needs root and `ip` of iproute2
+    #[arg(long, env = "MULTI_ENI_WITH_AGENT", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub(super) with_agent: bool,
+
+    /// The binary of the node agent [default: multi-eni-agent beside this program]
+    #[arg(long, value_name = "FILE", env = "MULTI_ENI_AGENT_BINARY", requires = "with_agent")]
+    pub(super) agent_binary: Option<PathBuf>,
+
     /// Show the controller's own log as well
     #[arg(long)]
     pub(super) log: bool,
@@ -34,6 +44,11 @@ impl Flags {
     /// The number of Availability Zones. Both examples give each node an ENI in each subnet, so they need one.
     pub(super) fn number_of_zones(&self) -> u8 {
         self.zones.unwrap_or(if self.file.is_some() { 3 } else { 1 })
+    }
+
+    /// The names of the nodes.
+    pub(super) fn node_names(&self) -> Vec<String> {
+        (1..=self.nodes).map(|number| format!("node{number}")).collect()
     }
 
     /// Whether the controller's log is shown.

@@ -3,6 +3,7 @@
 
 use super::cli_flags::Flags;
 use super::manifests::{Labels, Manifests};
+use super::node_network::NodeNetwork;
 use super::terminal::Terminal;
 use super::user_client::Kubectl;
 use super::zones::{Places, Zone};
@@ -68,14 +69,21 @@ pub struct Environment {
     pub ec2_url: String,
     /// Where the controller serves `/metrics`, `/healthz` and `/readyz`.
     pub controller_address: SocketAddr,
+    /// The network of the nodes, if node agents run.
+    pub network: Option<NodeNetwork>,
     stop: Option<oneshot::Sender<()>>,
     controller: Option<JoinHandle<()>>,
     servers: Vec<JoinHandle<()>>,
 }
 
 impl Environment {
-    /// Starts the servers, registers the nodes and starts the controller.
-    pub async fn start(flags: &Flags, files: &[Manifests], terminal: Terminal) -> Result<Self, String> {
+    /// Starts the servers, registers the nodes, and starts the node agents and the controller.
+    pub async fn start(
+        flags: &Flags,
+        files: &[Manifests],
+        terminal: Terminal,
+        mut network: Option<NodeNetwork>,
+    ) -> Result<Self, String> {
         let clock = SimClock::starting_at(jiff::Timestamp::now());
         let ec2 = Ec2::new(clock, Ec2Settings::default());
         let places = Places::new(files, flags.number_of_zones());
@@ -84,8 +92,9 @@ impl Environment {
         let crds = multi_eni_api::crds::yaml().map_err(|error| error.to_string())?;
         server.install_crds(&crds).map_err(|error| format!("the simulated API server refuses the CRDs: {error}"))?;
 
-        let (kube_listener, kube_url) = listen().await?;
-        let (ec2_listener, ec2_url) = listen().await?;
+        let (kube_listener, kube_address) = listen().await?;
+        let (ec2_listener, ec2_address) = listen().await?;
+        let (kube_url, ec2_url) = (format!("http://{kube_address}"), format!("http://{ec2_address}"));
         let kubeconfig_text = server.kubeconfig(&kube_url);
         let serving = server.clone();
         let kube_task = tokio::spawn(async move { drop(serving.serve(kube_listener, std::future::pending()).await) });
@@ -99,14 +108,18 @@ impl Environment {
         let kubectl = Kubectl::new(client::plain(&config).map_err(|error| error.to_string())?);
         let label_sets = files.first().map_or(1, |file| file.label_sets().len());
         let mut nodes = Vec::new();
-        for number in 1..=flags.nodes {
-            let (name, instance) = (format!("node{number}"), format!("i-{number:017x}"));
-            let zone = places.of_node(usize::from(number - 1), label_sets);
+        for (number, name) in flags.node_names().into_iter().enumerate() {
+            let instance = format!("i-{:017x}", number + 1);
+            let zone = places.of_node(number, label_sets);
             ec2.run_instance(&instance, INSTANCE_TYPE, &node_subnet(zone)).map_err(|error| error.to_string())?;
             kubectl.register(&name, &instance, INSTANCE_TYPE, zone.name()).await?;
             nodes.push(SimulatedNode { name, instance, zone });
         }
         let before = ec2.snapshot();
+        if let Some(network) = &mut network {
+            let nodes = nodes.iter().map(|node| (node.instance.clone(), node.name.clone())).collect();
+            network.start(ec2.clone(), nodes, kube_address, &kubeconfig)?;
+        }
         if flags.lose_eni {
             ec2.inject(FaultRule::on("DeleteNetworkInterface", Fault::LeakOnDelete).once());
         }
@@ -114,7 +127,7 @@ impl Environment {
         let gauges = Arc::new(Gauges::default());
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let controller_address = http_server::start(any_port, any_port, gauges.clone()).await?;
-        let controller = start_controller(&config, &ec2_url, gauges, stopped)?;
+        let controller = start_controller(&config, &ec2_url, gauges, stopped, flags.with_agent)?;
         let cluster = kube_system(&config).await?;
         Ok(Self {
             ec2,
@@ -127,13 +140,14 @@ impl Environment {
             kubeconfig,
             ec2_url,
             controller_address,
+            network,
             stop: Some(stop),
             controller: Some(controller),
             servers: vec![kube_task, ec2_task, call_printer],
         })
     }
 
-    /// Stops the controller and the servers, and removes the kubeconfig.
+    /// Stops the controller, the node agents and the servers, and removes the kubeconfig and the network of the nodes.
     pub async fn shut_down(mut self) {
         if let Some(stop) = self.stop.take() {
             // This fails only if the controller has ended already.
@@ -142,6 +156,7 @@ impl Environment {
         if let Some(controller) = self.controller.take() {
             let _ = tokio::time::timeout(Duration::from_secs(8), controller).await;
         }
+        drop(self.network.take());
         self.servers.iter().for_each(JoinHandle::abort);
         let _ = std::fs::remove_file(&self.kubeconfig);
         self.terminal.settled();
@@ -205,11 +220,11 @@ fn build_account(ec2: &Ec2, files: &[Manifests], places: &Places) -> Result<(), 
     Ok(())
 }
 
-async fn listen() -> Result<(TcpListener, String), String> {
+async fn listen() -> Result<(TcpListener, SocketAddr), String> {
     let listener =
         TcpListener::bind("127.0.0.1:0").await.map_err(|error| format!("cannot listen on 127.0.0.1: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    Ok((listener, format!("http://{address}")))
+    Ok((listener, address))
 }
 
 fn write_kubeconfig(text: &str) -> Result<PathBuf, String> {
@@ -235,6 +250,7 @@ fn start_controller(
     ec2_url: &str,
     gauges: Arc<Gauges>,
     stopped: oneshot::Receiver<()>,
+    node_agent: bool,
 ) -> Result<JoinHandle<()>, String> {
     let (wall, steady) = clock::system();
     let fence = Components::fence(true, steady);
@@ -248,7 +264,7 @@ fn start_controller(
         // `multi-eni drain` looks for a controller that renews the Lease.
         election: Some(Election { namespace: "kube-system".to_owned(), times: Times::default() }),
         identity: "sandbox".to_owned(),
-        settings: Settings { label_grace: SignedDuration::from_secs(LABEL_GRACE), ..Settings::default() },
+        settings: Settings { label_grace: SignedDuration::from_secs(LABEL_GRACE), node_agent, ..Settings::default() },
         wall,
         gauges,
         spans: None,

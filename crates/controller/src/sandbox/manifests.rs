@@ -20,13 +20,18 @@ pub struct Manifests {
     pub objects: Vec<Value>,
 }
 
-/// The two examples of the architecture page, or the user's file.
-pub fn read(file: Option<&Path>) -> Result<Vec<Manifests>, String> {
+/// The two examples of the architecture page, or the user's file. With node agents, the examples ask for addresses on the nodes; the
+/// user's file is applied as it is.
+pub fn read(file: Option<&Path>, with_agent: bool) -> Result<Vec<Manifests>, String> {
     let Some(path) = file else {
-        return Ok(vec![
+        let mut examples = vec![
             parsed("First example: several NodeENIs on each node", MULTIPLE)?,
             parsed("Second example: a label of the node selects the subnet", BY_LABEL)?,
-        ]);
+        ];
+        for object in examples.iter_mut().filter(|_| with_agent).flat_map(|example| &mut example.objects) {
+            object["spec"]["nodeConfig"] = serde_json::json!({ "mode": "addresses" });
+        }
+        return Ok(examples);
     };
     Ok(vec![Manifests { title: nodeeni_file::title(path), objects: nodeeni_file::read(path)? }])
 }
@@ -176,11 +181,21 @@ mod tests {
     fn the_examples_are_those_of_the_page_and_their_labels_fit() {
         let page = include_str!("../../manifests/multiple-nodeenis.yaml");
         assert!(page.starts_with("# First NodeENI for subnet-a"));
-        let files = read(None).unwrap();
+        let files = read(None, false).unwrap();
         assert_eq!(files[0].names(), ["nodeeni-subnet-a", "nodeeni-subnet-b"]);
         assert_eq!(files[0].label_sets().len(), 1, "every node gets both");
         let sets = files[1].label_sets();
         assert_eq!(sets.len(), 2);
         assert_eq!((sets[0]["subnet"].as_str(), sets[1]["subnet"].as_str()), ("a", "b"));
+    }
+    #[test]
+    fn with_node_agents_the_examples_ask_for_addresses() {
+        let modes = |with_agent| {
+            let files = read(None, with_agent).unwrap();
+            let objects = files.into_iter().flat_map(|file| file.objects);
+            objects.map(|object| object["spec"]["nodeConfig"]["mode"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(modes(true), vec![Value::from("addresses"); 4]);
+        assert_eq!(modes(false), vec![Value::Null; 4]);
     }
 }

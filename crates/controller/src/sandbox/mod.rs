@@ -7,17 +7,22 @@
 //! - [`zones`]: in which Availability Zone each subnet and node of the simulated account is.
 //! - [`user_client`]: the user's client of the API server.
 //! - [`checks`]: the checks, on EC2 and on the API server. [`observed_eni`]: the ENIs for these checks.
+//! - [`node_network`]: with `--with-agent`, the nodes as network namespaces with the real node agent. [`agent_checks`]: its checks.
+//! - [`wait`]: waits until a check succeeds.
 //! - [`terminal`]: the output. [`cli_flags`]: the flags. `run`: one run from start to exit code.
 
+mod agent_checks;
 mod checks;
 mod cli_flags;
 mod environment;
 mod manifests;
+mod node_network;
 pub mod observed_eni;
 mod run;
 mod scenario;
 mod terminal;
 mod user_client;
+mod wait;
 mod zones;
 
 pub use cli_flags::Flags;

@@ -3,19 +3,29 @@
 use super::checks::CheckResults;
 use super::cli_flags::Flags;
 use super::environment::Environment;
+use super::manifests::{self, Manifests};
+use super::node_network::{NodeNetwork, agent_binary};
+use super::scenario;
 use super::terminal::Terminal;
-use super::{manifests, scenario};
 use std::io::IsTerminal;
+use std::pin::pin;
 use std::process::ExitCode;
 
 /// Runs the scenario for each file. The exit code is 0 only if all checks hold.
 pub async fn run(flags: Flags, interrupted: impl Future<Output = ()>) -> ExitCode {
     let terminal = Terminal::new(std::io::stderr().is_terminal());
-    let files = match manifests::read(flags.file.as_deref()) {
+    let files = match manifests::read(flags.file.as_deref(), flags.with_agent) {
         Ok(files) => files,
         Err(reason) => return terminal.fail(&reason),
     };
-    let environment = match Environment::start(&flags, &files, terminal.clone()).await {
+    let mut interrupted = pin!(interrupted);
+    let started = tokio::select! {
+        // First, so that a signal ends no start half-way: what has been made by then is removed.
+        biased;
+        () = &mut interrupted => return ExitCode::from(130),
+        started = start(&flags, &files, &terminal) => started,
+    };
+    let environment = match started {
         Ok(environment) => environment,
         Err(reason) => return terminal.fail(&reason),
     };
@@ -28,7 +38,7 @@ pub async fn run(flags: Flags, interrupted: impl Future<Output = ()>) -> ExitCod
     };
     let ended = tokio::select! {
         biased;
-        () = interrupted => None,
+        () = &mut interrupted => None,
         ended = scenario_run => Some(ended),
     };
     let code = match ended {
@@ -48,4 +58,16 @@ pub async fn run(flags: Flags, interrupted: impl Future<Output = ()>) -> ExitCod
     };
     environment.shut_down().await;
     code
+}
+
+/// Starts the environment. The network of the nodes comes before the control plane, so that what is missing on this machine is said
+/// at once.
+async fn start(flags: &Flags, files: &[Manifests], terminal: &Terminal) -> Result<Environment, String> {
+    let network = if flags.with_agent {
+        let binary = agent_binary(flags.agent_binary.as_deref())?;
+        Some(NodeNetwork::prepare(binary, &flags.node_names(), terminal.clone())?)
+    } else {
+        None
+    };
+    Environment::start(flags, files, terminal.clone(), network).await
 }

@@ -1,21 +1,21 @@
 //! The scenario for one file of NodeENIs: apply them, label the nodes, wait for the ENIs, unlabel a node, delete the NodeENIs.
 //! Each step is followed by its checks.
 
+use super::agent_checks::{check_configured, check_taken_back};
 use super::checks::{self, CheckResults};
 use super::cli_flags::Flags;
 use super::environment::{Environment, LABEL_GRACE, REGION};
 use super::manifests::{Labels, Manifests};
+use super::wait::{SAY_EVERY, until};
 use multi_eni_plan::counted::counted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// Timeout of each step.
 const TIMEOUT: Duration = Duration::from_secs(90);
 /// With `--keep` the sandbox says after this time how to reach it, even if ENIs are missing: the user looks for the reason then.
 const KEEP_AFTER: Duration = Duration::from_secs(20);
-/// How often a step says what it waits for.
-const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs the scenario for one file.
 pub async fn run_file(
@@ -40,12 +40,18 @@ pub async fn run_file(
     let expected = expected(environment, file, &labelled);
     let timeout = if flags.keep { KEEP_AFTER } else { TIMEOUT };
     let attached = check_attached(environment, file, &expected, timeout, results).await;
+    check_configured(environment, results).await;
     if flags.keep {
         keep(environment, file, &expected, &labelled, attached.is_ok()).await;
     }
     attached?;
     unlabel_first(environment, file, &labelled, results).await?;
+    if let Some((node, _)) = labelled.first() {
+        check_taken_back(environment, &[node], results).await;
+    }
     delete(environment, file, results).await?;
+    let nodes: Vec<&str> = environment.nodes.iter().map(|node| node.name.as_str()).collect();
+    check_taken_back(environment, &nodes, results).await;
     for (node, labels) in &labelled {
         let away = labels.keys().map(|key| (key.clone(), None)).collect();
         environment.kubectl.label(node, &away).await?;
@@ -107,7 +113,7 @@ async fn check_attached(
     results: &mut CheckResults,
 ) -> Result<(), String> {
     let names = file.names();
-    let ready = until(environment, "the ENIs to be attached and ready", timeout, async || {
+    let ready = until(&environment.terminal, "the ENIs to be attached and ready", timeout, async || {
         attached(environment, &names, expected).await
     })
     .await;
@@ -173,6 +179,9 @@ async fn keep(
     let program = std::env::current_exe().map_or_else(|_| "multi-eni".to_owned(), |path| path.display().to_string());
     let unlabel = labelled.first().and_then(|(node, labels)| unlabel_command(node, labels));
     let unlabel = unlabel.map(|command| format!("  {command}\n")).unwrap_or_default();
+    if let Some(namespace) = environment.network.as_ref().map(|network| network.namespace_of("node1")) {
+        terminal.line(&format!("  ip -n {namespace} addr\n  ip -n {namespace} rule"));
+    }
     terminal.line(&format!("  kubectl get nodes,neni,enia\n  {program} explain node/node1\n{unlabel}  kubectl describe neni\n  curl http://{}/metrics\n  {program} drain --dry-run\n\nCtrl-C removes the NodeENIs and their ENIs, and ends the sandbox.", environment.controller_address));
     if !is_attached {
         let names = file.names();
@@ -211,7 +220,7 @@ async fn unlabel_first(
     let shown: Vec<String> = labels.keys().map(|key| format!("{key}-")).collect();
     environment.terminal.event("kubectl", &format!("label node {node} {}", shown.join(" ")));
     let names = file.names();
-    let gone = until(environment, "the removal of the ENIs of the unlabelled node", TIMEOUT, async || {
+    let gone = until(&environment.terminal, "the removal of the ENIs of the unlabelled node", TIMEOUT, async || {
         let objects = environment
             .kubectl
             .attachments()
@@ -245,7 +254,7 @@ async fn delete(environment: &Environment, file: &Manifests, results: &mut Check
         environment.kubectl.delete(&name).await?;
         environment.terminal.event("kubectl", &format!("delete NodeENI {name}"));
     }
-    let gone = until(environment, "the removal of the NodeENIs and their ENIs", TIMEOUT, async || {
+    let gone = until(&environment.terminal, "the removal of the NodeENIs and their ENIs", TIMEOUT, async || {
         no_object(environment).await
     })
     .await;
@@ -285,37 +294,11 @@ pub async fn clean_up(environment: &Environment) -> Result<(), String> {
     for name in environment.kubectl.nodeenis().await?.into_keys() {
         environment.kubectl.delete(&name).await?;
     }
-    until(environment, "the removal of all NodeENIs and their ENIs", TIMEOUT, async || no_object(environment).await)
-        .await?;
+    until(&environment.terminal, "the removal of all NodeENIs and their ENIs", TIMEOUT, async || {
+        no_object(environment).await
+    })
+    .await?;
     checks::account_is_unchanged(environment)
-}
-
-/// Calls `check` four times a second until it succeeds, and says every few seconds why it did not. After the timeout returns its
-/// last error.
-async fn until<T>(
-    environment: &Environment,
-    what: &str,
-    timeout: Duration,
-    mut check: impl AsyncFnMut() -> Result<T, String>,
-) -> Result<T, String> {
-    let end = Instant::now() + timeout;
-    let mut said = Instant::now();
-    loop {
-        match check().await {
-            Ok(found) => return Ok(found),
-            Err(why) if Instant::now() >= end => {
-                return Err(format!("waited {} s for {what}: {why}", timeout.as_secs()));
-            }
-            Err(why) => {
-                environment.terminal.progress(&format!("waiting for {what}: {why}"));
-                if said.elapsed() >= SAY_EVERY {
-                    environment.terminal.event("waits", &format!("for {what}: {why}"));
-                    said = Instant::now();
-                }
-            }
-        }
-        sleep(Duration::from_millis(250)).await;
-    }
 }
 
 #[cfg(test)]

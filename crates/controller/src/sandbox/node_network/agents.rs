@@ -1,0 +1,92 @@
+//! The processes of the node agents, one in the namespace of each node.
+
+use super::namespaces::Namespaces;
+use super::traces::PROTOCOL;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::{File, create_dir_all};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long the agents may take to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// An agent that runs.
+#[derive(Debug)]
+pub struct Agent {
+    node: String,
+    process: Child,
+    log: PathBuf,
+}
+
+impl Agent {
+    /// Starts the agent of a node. Its files are in the directory.
+    pub fn start(
+        namespaces: &Namespaces,
+        node: &str,
+        binary: &Path,
+        directory: &Path,
+        kubeconfig: &Path,
+    ) -> Result<Self, String> {
+        let failed = |error: std::io::Error| format!("cannot start the agent {} of {node}: {error}", binary.display());
+        for name in ["state", "run", "sys"] {
+            create_dir_all(directory.join(name)).map_err(failed)?;
+        }
+        let log = directory.join("agent.log");
+        let output = File::create(&log).map_err(failed)?;
+        let mut command = Command::new(binary);
+        command.args(["run", "--node-name", node, "--link-kinds", "veth", "--route-protocol", PROTOCOL]);
+        // The sysfs of this machine has the links of another namespace, so the agent gets an empty one.
+        for (flag, name) in [("--state-dir", "state"), ("--run-dir", "run"), ("--sysfs-root", "sys")] {
+            command.arg(flag).arg(directory.join(name));
+        }
+        command.env_clear().env("KUBECONFIG", kubeconfig).stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+        // Ctrl-C ends the sandbox, which needs the agents until its end.
+        command.process_group(0);
+        let process = namespaces.enter(node, || command.spawn())?.map_err(failed)?;
+        Ok(Self { node: node.to_owned(), process, log })
+    }
+
+    /// The node.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Why the agent does not run any more, if so.
+    pub fn end(&mut self) -> Option<String> {
+        match self.process.try_wait() {
+            Ok(None) => None,
+            Ok(Some(status)) => Some(format!("the agent of {} has ended ({status}){}", self.node, self.last_words())),
+            Err(error) => Some(format!("the agent of {} is lost: {error}", self.node)),
+        }
+    }
+
+    /// The last line of its log, for a message.
+    pub fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().last().map(|line| format!("; its log ends with: {line}")).unwrap_or_default()
+    }
+}
+
+/// Ends the agents, with SIGTERM first.
+pub fn stop(agents: &mut [Agent]) {
+    for agent in agents.iter() {
+        if let Ok(process) = i32::try_from(agent.process.id()) {
+            // It fails only if the process has ended by itself.
+            let _ = kill(Pid::from_raw(process), Signal::SIGTERM);
+        }
+    }
+    let end = Instant::now() + ENDS_WITHIN;
+    for agent in agents {
+        while agent.end().is_none() {
+            if Instant::now() >= end {
+                let _ = agent.process.kill();
+                let _ = agent.process.wait();
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
