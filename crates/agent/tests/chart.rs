@@ -108,3 +108,48 @@ fn values_that_cannot_work_are_refused() -> Result<(), Failure> {
     plane.passed();
     Ok(())
 }
+
+/// The names of the volumes that are mounted writable.
+fn writable(pod: &Value) -> Vec<&str> {
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    let writable = mounts.iter().filter(|mount| mount["readOnly"] != true);
+    writable.map(|mount| mount["name"].as_str().unwrap()).collect()
+}
+
+/// DPDK and the device plugin need more of the node. Nothing of it is given before it is asked for.
+#[test]
+fn dpdk_and_the_device_plugin_widen_the_rights_by_values_of_their_own() -> Result<(), Failure> {
+    let plane = ControlPlane::start()?;
+    let pod = |values: &[&str]| -> Result<(Value, usize), Failure> {
+        let values = [&["nodeAgent.enabled=true"], values].concat();
+        let objects = render(&plane, &values)?;
+        let events =
+            objects.iter().filter(|object| object["metadata"]["name"].as_str().unwrap().ends_with("agent-events"));
+        Ok((one(&objects, "DaemonSet")["spec"]["template"]["spec"].clone(), events.count()))
+    };
+    let capabilities = |pod: &Value| pod["containers"][0]["securityContext"]["capabilities"]["add"].clone();
+    let has = |pod: &Value, argument: &str| {
+        pod["containers"][0]["args"].as_array().unwrap().iter().any(|given| given == argument)
+    };
+
+    for values in [&[][..], &["nodeAgent.dpdk=null", "nodeAgent.devicePlugin=null"]] {
+        let (plain, events) = pod(values)?;
+        assert_eq!((writable(&plain), events, &plain["hostPID"]), (vec!["state", "sysctls"], 0, &Value::Null));
+    }
+
+    let (plugin, events) = pod(&["nodeAgent.devicePlugin.enabled=true"])?;
+    assert_eq!((writable(&plugin), events), (vec!["state", "sysctls", "device-plugins", "device-info"], 0));
+    let (sriov, _) = pod(&["nodeAgent.devicePlugin.sriovConfig=/etc/pcidp/config.json"])?;
+    assert_eq!(writable(&sriov), ["state", "sysctls", "sriov-config"]);
+    assert!(has(&sriov, "--sriov-config=/etc/pcidp/config.json"));
+
+    let (dpdk, events) = pod(&["nodeAgent.dpdk.enabled=true"])?;
+    assert_eq!((writable(&dpdk), events), (vec!["state", "sys", "sysctls"], 2), "a Role and its binding");
+    assert_eq!((&dpdk["hostPID"], capabilities(&dpdk)), (&json!(true), json!(["NET_ADMIN", "SYS_PTRACE"])));
+    assert!(!has(&dpdk, "--load-modules") && !has(&dpdk, "--enable-no-iommu"));
+    let all = ["nodeAgent.dpdk.enabled=true", "nodeAgent.dpdk.loadModules=true", "nodeAgent.dpdk.enableNoIOMMU=true"];
+    let (all, _) = pod(&all)?;
+    assert_eq!(capabilities(&all), json!(["NET_ADMIN", "SYS_PTRACE", "SYS_MODULE"]));
+    assert!(has(&all, "--load-modules") && has(&all, "--enable-no-iommu"));
+    Ok(())
+}
