@@ -1,0 +1,79 @@
+# What all checks of the guest use. The lines of the serial port are described in tools/vm/boot.py.
+
+readonly ENI1=02:00:00:00:00:01 ENI2=02:00:00:00:00:02
+readonly ATTACHMENTS=/run/attachments.yaml LOG=/tmp/agent.log
+exec 3>/dev/ttyS1
+checks=0 agent=''
+
+# The shell takes the ip of busybox otherwise, which knows no alternative names.
+ip() { /usr/bin/ip "$@"; }
+
+report() { echo "$*" >&3; }
+
+seconds() { cut -d. -f1 /proc/uptime; }
+
+# check SENTENCE COMMAND…: the sentence is true if the command succeeds within 30 s.
+check() {
+	sentence=$1
+	shift
+	checks=$((checks + 1))
+	last=$(($(seconds) + 30))
+	while ! "$@" >/tmp/said 2>&1; do
+		if [ "$(seconds)" -ge "$last" ]; then
+			report "FAILED $sentence"
+			explain "$@" | sed 's/^/    /' >&3
+			return
+		fi
+		usleep 200000
+	done
+	report "ok $sentence"
+}
+
+# What helps to understand why a check failed.
+explain() {
+	echo "the command: $*"
+	cat /tmp/said
+	echo '--- links and addresses'
+	ip -d addr
+	echo '--- rules'
+	rules
+	echo '--- routes'
+	ip route show table all
+	echo '--- doctor'
+	doctor
+	echo '--- the end of the log of the agent'
+	tail -n 20 $LOG
+}
+
+start_agent() {
+	RUST_LOG=info multi-eni-agent run --attachments-file $ATTACHMENTS "$@" 2>>$LOG &
+	agent=$!
+}
+
+stop_agent() {
+	kill "$agent"
+	wait "$agent"
+}
+
+doctor() { multi-eni-agent doctor --attachments-file $ATTACHMENTS 2>&1; }
+
+# doctor_says TEXT
+doctor_says() { doctor | grep -F "$1"; }
+
+rules() {
+	ip -4 rule
+	ip -6 rule
+}
+
+# link_of MAC: the name of the physical link.
+link_of() {
+	for link in /sys/class/net/*; do
+		if [ -e "$link/device" ] && [ "$(cat "$link/address")" = "$1" ]; then
+			basename "$link"
+			return
+		fi
+	done
+	return 1
+}
+
+is_absent() { ! link_of "$1"; }
