@@ -1,11 +1,13 @@
 //! The command line. Every flag has an environment variable.
 
+use crate::dpdk::settings::DpdkSettings;
 use crate::node_agent::Directories;
 use crate::plan::Settings;
 use crate::sysfs::KernelFiles;
 use clap::{Args, Parser, Subcommand};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Protocol numbers that are in use: those of the kernel and of boot and static configuration, of routing daemons and DHCP clients, of
 /// Babel, of Open/R, and of the protocols of FRR. The agent would take the routes of such a program for its own.
@@ -75,6 +77,37 @@ pub struct Options {
     /// The protocol number of the agent's routes, rules and addresses. Nothing else on the node may use it.
     #[arg(long, env = "ROUTE_PROTOCOL", default_value_t = 217, value_parser = free_protocol, global = true)]
     pub route_protocol: u8,
+    /// What the agent may do for DPDK.
+    #[command(flatten)]
+    pub dpdk: DpdkOptions,
+}
+
+/// What the agent may do for DPDK. By default it loads no module and switches nothing on.
+#[derive(Debug, Args)]
+pub struct DpdkOptions {
+    /// Load the module of a driver for DPDK if it is missing.
+    #[arg(long, env = "LOAD_MODULES", global = true)]
+    pub load_modules: bool,
+    /// Switch on vfio's mode without an IOMMU if a device has none. A program with such a device can write to all memory of the node.
+    #[arg(long, env = "ENABLE_NO_IOMMU", global = true)]
+    pub enable_no_iommu: bool,
+    /// After how many seconds a device that the kernel does not let go counts as held.
+    #[arg(long, env = "DPDK_DEADLINE", default_value_t = 30, global = true)]
+    pub dpdk_deadline: u64,
+    /// Where the processes of the node are seen. It must be of the node's PID namespace to see who holds a device.
+    #[arg(long, env = "PROC_ROOT", default_value = "/proc", global = true)]
+    pub proc_root: PathBuf,
+    /// The program that loads modules.
+    #[arg(long, env = "MODPROBE", default_value = "modprobe", global = true)]
+    pub modprobe: PathBuf,
+    /// The file in which upstream keeps what it has bound. It is read alone.
+    #[arg(
+        long,
+        env = "UPSTREAM_MAPPINGS",
+        default_value = "/var/lib/aws-multi-eni-controller/interface-mappings.json",
+        global = true
+    )]
+    pub upstream_mappings: PathBuf,
 }
 
 impl Options {
@@ -90,6 +123,19 @@ impl Options {
     /// The settings of the decisions.
     pub fn settings(&self) -> Settings {
         Settings { protocol: self.route_protocol, link_kinds: self.link_kinds.clone() }
+    }
+
+    /// The settings of DPDK.
+    pub fn dpdk_settings(&self) -> DpdkSettings {
+        let options = &self.dpdk;
+        DpdkSettings {
+            load_modules: options.load_modules,
+            enable_no_iommu: options.enable_no_iommu,
+            deadline: Duration::from_secs(options.dpdk_deadline),
+            proc: options.proc_root.clone(),
+            modprobe: options.modprobe.clone(),
+            upstream: options.upstream_mappings.clone(),
+        }
     }
 }
 

@@ -43,6 +43,11 @@ fn outcome(report: &EniReport) -> String {
         Outcome::Configured => format!("{link}, as asked"),
         Outcome::NotManaged => format!("{link}, not managed (nodeConfig.mode is none)"),
         Outcome::InUse { device } => format!("in use: a pod or another network namespace has the link of {device}"),
+        Outcome::Bound { device, driver, note } => {
+            let note = note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
+            format!("device {device} is bound to {driver}, as asked{note}")
+        }
+        Outcome::Restored { device } => format!("device {device} has its kernel driver again"),
         Outcome::Changing { steps } => format!("{link}, {} steps missing", steps.len()),
         Outcome::Blocked(obstacle) => format!("{link}, left as it is: {obstacle} ({})", obstacle.reason()),
     }

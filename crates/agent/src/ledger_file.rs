@@ -1,8 +1,8 @@
 //! Stores the ledger under `--state-dir`: atomically, and before the change that it is about.
 
 use crate::ledger::Ledger;
-use std::fs;
-use std::io::{self, Write as _};
+use crate::state_file;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The ledger and its file.
@@ -20,15 +20,8 @@ impl LedgerFile {
     /// If the file cannot be read.
     pub fn open(state_dir: &Path, boot_id: &str) -> io::Result<Self> {
         let path = state_dir.join("links.json");
-        let ledger = match fs::read(&path) {
-            Ok(bytes) => {
-                let stored: Ledger = serde_json::from_slice(&bytes)
-                    .map_err(|error| io::Error::other(format!("{} cannot be read: {error}", path.display())))?;
-                if stored.boot_id == boot_id { stored } else { Ledger::of_boot(boot_id) }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ledger::of_boot(boot_id),
-            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
-        };
+        let stored: Option<Ledger> = state_file::read(&path)?;
+        let ledger = stored.filter(|stored| stored.boot_id == boot_id).unwrap_or_else(|| Ledger::of_boot(boot_id));
         Ok(Self { path, ledger })
     }
 
@@ -45,28 +38,10 @@ impl LedgerFile {
         let mut next = self.ledger.clone();
         change(&mut next);
         if next != self.ledger {
-            self.write(&next)
-                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))?;
+            state_file::write(&self.path, (!next.links.is_empty()).then_some(&next))?;
             self.ledger = next;
         }
         Ok(())
-    }
-
-    fn write(&self, ledger: &Ledger) -> io::Result<()> {
-        if ledger.links.is_empty() {
-            return match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            };
-        }
-        if let Some(directory) = self.path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let next = self.path.with_extension("json.new");
-        let mut file = fs::File::create(&next)?;
-        file.write_all(&serde_json::to_vec_pretty(ledger).map_err(io::Error::other)?)?;
-        file.sync_all()?;
-        fs::rename(&next, &self.path)
     }
 }
 
@@ -74,6 +49,7 @@ impl LedgerFile {
 mod tests {
     use super::*;
     use crate::ledger::LedgerEntry;
+    use std::fs;
 
     fn directory(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("multi-eni-ledger-{}-{name}", std::process::id()));

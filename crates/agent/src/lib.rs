@@ -2,16 +2,19 @@
 //!
 //! - [`node`]: what the agent sees, as plain data. [`netlink`], [`sysfs`] and [`run_files`] are its sources.
 //! - [`wanted`]: what an ENIAttachment asks for. [`watch`] and [`attachments_file`] are its sources.
-//! - [`ledger`]: what the agent has changed. [`ledger_file`] stores it.
+//! - [`ledger`]: what the agent has changed. [`ledger_file`] stores it, in a [`state_file`].
 //! - [`plan`]: pure decisions.
+//! - [`dpdk`]: binds devices to drivers for DPDK, with a plan and a ledger of its own.
 //! - [`apply`]: makes the steps. [`node_agent`] joins observation, plan and steps to a turn.
-//! - [`status`]: the report as the API has it. [`report`] writes it.
+//! - [`status`]: the report as the API has it. [`report`] writes it, and [`events`] tells what a person should hear.
 //! - [`run`]: the loop, at the [`pace`] of events. [`doctor`], [`cli`] and [`rights`]: the commands.
 
 pub mod apply;
 pub mod attachments_file;
 pub mod cli;
 pub mod doctor;
+pub mod dpdk;
+pub mod events;
 pub mod ledger;
 pub mod ledger_file;
 pub mod netlink;
@@ -23,6 +26,7 @@ pub mod report;
 pub mod rights;
 pub mod run;
 pub mod run_files;
+pub mod state_file;
 pub mod status;
 pub mod sysfs;
 pub mod wanted;

@@ -3,10 +3,11 @@
 use clap::Parser;
 use futures::StreamExt;
 use multi_eni_agent::cli::{Cli, Command, Source};
+use multi_eni_agent::dpdk::pci::PciDevice;
 use multi_eni_agent::node_agent::NodeAgent;
 use multi_eni_agent::wanted::WantedEni;
 use multi_eni_agent::watch::{self, Attachments};
-use multi_eni_agent::{attachments_file, doctor, rights, run};
+use multi_eni_agent::{attachments_file, doctor, dpdk, rights, run};
 use std::error::Error;
 use std::io::IsTerminal;
 use std::pin::pin;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut agent = NodeAgent::open(cli.options.directories(), cli.options.settings())?;
+    agent.set_dpdk(cli.options.dpdk_settings());
     match cli.command {
         Command::Run(source) => {
             rights::check()?;
@@ -46,16 +48,23 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
             let wanted = runtime.block_on(wanted(source))?;
             let node = agent.observe()?;
             print!("{}", doctor::text(&node, &agent.plan(&wanted)?));
+            let binder = agent.binder();
+            let seen = binder.observe_all();
+            let holders = |device: &PciDevice| binder.holders(device);
+            print!("{}", dpdk::doctor::text(&seen.pci, binder.bindings(), &seen.upstream, holders));
             Ok(())
         }
         Command::Clean => {
             rights::check()?;
-            let turn = agent.turn(&[])?;
+            let turn = dpdk::clean::until_given_back(&mut agent)?;
             turn.steps.iter().for_each(|step| println!("{step}"));
             for failure in &turn.failed {
                 eprintln!("could not {}: {}", failure.step, failure.error);
             }
-            if turn.failed.is_empty() { Ok(()) } else { Err("not everything could be taken back".into()) }
+            let left = dpdk::clean::left(&turn);
+            left.iter().for_each(|sentence| eprintln!("{sentence}"));
+            let is_clean = turn.failed.is_empty() && left.is_empty();
+            if is_clean { Ok(()) } else { Err("not everything could be taken back".into()) }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! One node: observes, plans, applies, and observes again. It is synchronous, and it knows nothing of the API server.
 
 use crate::apply::{FailedStep, apply};
+use crate::dpdk::binder::Binder;
+use crate::dpdk::planner::{DpdkPlan, Verdict};
+use crate::dpdk::settings::DpdkSettings;
 use crate::ledger_file::LedgerFile;
 use crate::netlink::{NetlinkError, NetlinkSocket, dump};
 use crate::node::Node;
@@ -9,6 +12,7 @@ use crate::plan::{Plan, Settings, plan};
 use crate::run_files;
 use crate::sysfs::KernelFiles;
 use crate::wanted::WantedEni;
+use multi_eni_api::node_config::NodeMode;
 use std::io;
 use std::path::PathBuf;
 
@@ -45,6 +49,15 @@ pub struct Turn {
     pub reports: Vec<EniReport>,
 }
 
+/// The most steps of one device in a turn are fewer.
+const ROUNDS: usize = 24;
+
+/// What the node shows and what is to be done.
+struct Look {
+    network: Plan,
+    dpdk: DpdkPlan,
+}
+
 /// The agent in the network namespace in which it was opened.
 pub struct NodeAgent {
     socket: NetlinkSocket,
@@ -52,6 +65,7 @@ pub struct NodeAgent {
     directories: Directories,
     settings: Settings,
     boot_id: String,
+    binder: Binder,
 }
 
 impl NodeAgent {
@@ -62,7 +76,19 @@ impl NodeAgent {
     pub fn open(directories: Directories, settings: Settings) -> Result<Self, AgentError> {
         let boot_id = directories.kernel.boot_id()?;
         let ledger = LedgerFile::open(&directories.state, &boot_id)?;
-        Ok(Self { socket: NetlinkSocket::open()?, ledger, directories, settings, boot_id })
+        let sysfs = directories.kernel.sysfs.clone();
+        let binder = Binder::open(sysfs, &directories.state, &boot_id, DpdkSettings::default())?;
+        Ok(Self { socket: NetlinkSocket::open()?, ledger, directories, settings, boot_id, binder })
+    }
+
+    /// Sets what the agent may do for DPDK.
+    pub fn set_dpdk(&mut self, settings: DpdkSettings) {
+        self.binder.set_settings(settings);
+    }
+
+    /// The part that binds devices to drivers for DPDK.
+    pub fn binder(&mut self) -> &mut Binder {
+        &mut self.binder
     }
 
     /// The kernel's ID of this boot.
@@ -95,11 +121,19 @@ impl NodeAgent {
     /// # Errors
     /// If the node cannot be observed.
     pub fn plan(&mut self, wanted: &[WantedEni]) -> Result<Plan, AgentError> {
-        let node = self.observe()?;
-        Ok(plan(&node, self.ledger.ledger(), wanted, &self.settings))
+        Ok(self.look(wanted)?.network)
     }
 
-    /// Makes the steps of a plan, and observes what is so after them.
+    fn look(&mut self, wanted: &[WantedEni]) -> Result<Look, AgentError> {
+        let node = self.observe()?;
+        let (ledger, seen) = (self.ledger.ledger(), self.binder.observe(wanted));
+        let dpdk = self.binder.plan(&seen, &node, ledger, wanted, &self.settings);
+        let network = plan(&node, ledger, &followed(wanted, &dpdk), &self.settings);
+        let network = Plan { reports: joined(network.reports, &dpdk.reports), ..network };
+        Ok(Look { network, dpdk })
+    }
+
+    /// Makes the steps of a plan of the network, and observes what is so after them.
     ///
     /// # Errors
     /// If the node cannot be observed.
@@ -112,12 +146,73 @@ impl NodeAgent {
         Ok(Turn { steps, failed, reports: self.plan(wanted)?.reports })
     }
 
-    /// Observes, plans, applies, and observes again.
+    /// Observes, plans, applies, and observes again: first the network, which gives links back, then the devices, and then the
+    /// network of links that have come back.
     ///
     /// # Errors
     /// If the node cannot be observed.
     pub fn turn(&mut self, wanted: &[WantedEni]) -> Result<Turn, AgentError> {
+        self.binder.take_finished();
         let plan = self.plan(wanted)?;
-        self.apply(&plan, wanted)
+        let mut turn = self.apply(&plan, wanted)?;
+        let devices = self.devices(wanted)?;
+        if devices.steps.is_empty() && devices.failed.is_empty() {
+            return Ok(turn);
+        }
+        let plan = self.plan(wanted)?;
+        let after = self.apply(&plan, wanted)?;
+        turn.steps.extend(devices.steps.into_iter().chain(after.steps));
+        turn.failed.extend(devices.failed.into_iter().chain(after.failed));
+        Ok(Turn { reports: after.reports, ..turn })
     }
+
+    /// Makes the steps of the devices, one for each device in a round.
+    fn devices(&mut self, wanted: &[WantedEni]) -> Result<Turn, AgentError> {
+        let mut turn = Turn::default();
+        for _ in 0..ROUNDS {
+            let dpdk = self.look(wanted)?.dpdk;
+            match self.binder.make(&dpdk) {
+                Ok(round) => {
+                    turn.steps.extend(round.steps);
+                    if !round.goes_on {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    let step = "write the ledger of devices".to_owned();
+                    turn.failed.push(FailedStep { attachment: None, step, error: error.to_string() });
+                    break;
+                }
+            }
+        }
+        Ok(turn)
+    }
+}
+
+/// The ENIs as the network's plan sees them: the link of an ENI that is going to a driver for DPDK is given back, and that of one that
+/// cannot go stays as it is.
+fn followed(wanted: &[WantedEni], dpdk: &DpdkPlan) -> Vec<WantedEni> {
+    let follow = |eni: &WantedEni| match dpdk.verdicts.get(&eni.uid) {
+        None => eni.clone(),
+        Some(Verdict::TakeBack) => WantedEni { mode: NodeMode::None, ..eni.clone() },
+        Some(Verdict::Leave) => WantedEni {
+            unusable: Some(eni.unusable.clone().unwrap_or_else(|| "the device cannot be bound".to_owned())),
+            ..eni.clone()
+        },
+    };
+    wanted.iter().map(follow).collect()
+}
+
+/// The reports of the network, with those of the devices in their place.
+fn joined(network: Vec<EniReport>, dpdk: &[EniReport]) -> Vec<EniReport> {
+    let is_new = |report: &&EniReport| !network.iter().any(|of_network| of_network.uid == report.uid);
+    let further: Vec<EniReport> = dpdk.iter().filter(is_new).cloned().collect();
+    let replace = |of_network: EniReport| match dpdk.iter().find(|report| report.uid == of_network.uid) {
+        Some(report) => {
+            let link = report.link.clone().or(of_network.link);
+            EniReport { link, ..report.clone() }
+        }
+        None => of_network,
+    };
+    network.into_iter().map(replace).chain(further).collect()
 }

@@ -26,6 +26,11 @@ pub struct Absences(BTreeMap<String, Duration>);
 impl Absences {
     /// Whether the report is to be written now. `now` is the time since the start of the process.
     pub fn is_due(&mut self, report: &EniReport, entry: &Entry, now: Duration) -> bool {
+        // An ENIAttachment that is being deleted asks for nothing, but its device may still be on the way back.
+        if entry.wanted.is_none() {
+            self.0.remove(&report.uid);
+            return true;
+        }
         // The controller's own conditions say that the ENI is not created yet.
         let Some(wanted) = entry.wanted.as_ref().filter(|wanted| wanted.mac.is_some()) else {
             self.0.remove(&report.uid);
@@ -139,6 +144,13 @@ mod tests {
         let status = agent_status(&report(Outcome::Configured), &[], "boot");
         let before = difference(&status, None, &attached, at(0)).unwrap();
         assert!(Absences::default().is_due(&absent, &entry(before), Duration::ZERO));
+    }
+
+    #[test]
+    fn an_eniattachment_that_is_being_deleted_says_what_becomes_of_its_device() {
+        let deleted = Entry { wanted: None, ..entry(Reported::default()) };
+        let restored = report(Outcome::Restored { device: "0000:00:06.0".to_owned() });
+        assert!(Absences::default().is_due(&restored, &deleted, Duration::ZERO));
     }
 
     #[test]

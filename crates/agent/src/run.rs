@@ -1,6 +1,7 @@
 //! The loop of the agent: waits for events of the kernel and of the API server, and makes a turn after each.
 
 use crate::attachments_file;
+use crate::events::{Said, publish};
 use crate::netlink::events::{Event, EventSocket};
 use crate::node_agent::{AgentError, NodeAgent, Turn};
 use crate::pace::{Pace, Wait};
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use kube::Client;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -29,7 +31,8 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
     let mut attachments = Attachments::default();
     let (mut absences, mut writes) = (Absences::default(), Writes::default());
     let mut sent = FuturesUnordered::new();
-    let mut kernel = kernel_events()?;
+    let mut kernel = kernel_events(agent)?;
+    let mut said = Said::default();
     let mut objects = pin!(watch::events(client.clone(), node_name));
     let mut stop = Stop::new()?;
     let (mut turns, mut pace) = (Turns::new(), Pace::default());
@@ -53,6 +56,9 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
                 };
                 let turn = turn(agent, &wanted);
                 turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn)));
+                for event in said.news(&turn.reports) {
+                    tokio::spawn(publish(client.clone(), node_name.to_owned(), event));
+                }
                 for (name, uid, next) in reports(agent, &turn, &attachments, &mut absences, &mut writes, turns.now()) {
                     let client = client.clone();
                     sent.push(async move {
@@ -83,7 +89,7 @@ pub async fn with_api_server(agent: &mut NodeAgent, client: Client, node_name: &
 /// # Errors
 /// If the node cannot be observed at all.
 pub async fn with_file(agent: &mut NodeAgent, path: &Path) -> Result<(), AgentError> {
-    let mut kernel = kernel_events()?;
+    let mut kernel = kernel_events(agent)?;
     let mut stop = Stop::new()?;
     let (mut turns, mut pace) = (Turns::new(), Pace::default());
     turns.event(Event::Changed);
@@ -136,7 +142,11 @@ fn turn(agent: &mut NodeAgent, wanted: &[WantedEni]) -> Turn {
 /// Whether no look is needed before the next event. Programs that manage a link write files, of which no event comes.
 fn is_settled(turn: &Turn) -> bool {
     let is_settled = |outcome: &Outcome| match outcome {
-        Outcome::Configured | Outcome::NotManaged | Outcome::InUse { .. } => true,
+        Outcome::Configured
+        | Outcome::NotManaged
+        | Outcome::InUse { .. }
+        | Outcome::Bound { .. }
+        | Outcome::Restored { .. } => true,
         Outcome::Changing { .. } | Outcome::Blocked(_) => false,
     };
     turn.failed.is_empty() && turn.reports.iter().all(|report| is_settled(&report.outcome))
@@ -219,10 +229,17 @@ impl Turns {
     }
 }
 
-/// Events of the kernel. A thread waits for them, because the sockets of netlink are synchronous.
-fn kernel_events() -> Result<mpsc::Receiver<Event>, AgentError> {
+/// Events of the kernel. A thread waits for them, because the sockets of netlink are synchronous. The end of a step for DPDK that took
+/// longer than its turn is an event, too: the kernel sends none when a process lets a device go.
+fn kernel_events(agent: &mut NodeAgent) -> Result<mpsc::Receiver<Event>, AgentError> {
     let socket = EventSocket::open()?;
     let (send, receive) = mpsc::channel(1);
+    let weak = send.downgrade();
+    agent.binder().set_waker(Arc::new(move || {
+        if let Some(send) = weak.upgrade() {
+            let _ = send.try_send(Event::Changed);
+        }
+    }));
     std::thread::Builder::new().name("netlink-events".to_owned()).spawn(move || {
         loop {
             match socket.wait() {

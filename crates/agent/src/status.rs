@@ -23,10 +23,10 @@ pub fn agent_status(report: &EniReport, failed: &[FailedStep], boot_id: &str) ->
     let configured = condition(report, failed);
     let managed_by = match (&report.outcome, &link.managed_by) {
         (_, Some(manager)) => Some(manager.to_string()),
-        (Outcome::Configured | Outcome::Changing { .. }, None) => Some("multi-eni".to_owned()),
-        (Outcome::NotManaged | Outcome::InUse { .. } | Outcome::Blocked(_), None) => None,
+        (Outcome::Configured | Outcome::Changing { .. } | Outcome::Bound { .. }, None) => Some("multi-eni".to_owned()),
+        (Outcome::NotManaged | Outcome::InUse { .. } | Outcome::Restored { .. } | Outcome::Blocked(_), None) => None,
     };
-    let has_link = report.link.is_some();
+    let has_link = !link.name.is_empty();
     let node = NodeStatus {
         link_name: has_link.then_some(link.name),
         alternative_name: link.alternative_name,
@@ -71,6 +71,13 @@ fn condition(report: &EniReport, failed: &[FailedStep]) -> ConditionUpdate {
                 "the device {device} has a driver and no link here: a pod or another network namespace has the interface"
             ),
         ),
+        Outcome::Bound { device, driver, note } => {
+            let note = note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
+            condition(true, "BoundToDriver", format!("the device {device} is bound to {driver}{note}"))
+        }
+        Outcome::Restored { device } => {
+            condition(false, "Restored", format!("the device {device} has its kernel driver and its link again"))
+        }
         Outcome::Changing { steps } => {
             condition(false, "StepNotTaken", format!("these steps did not take: {}", steps.join("; ")))
         }
@@ -138,6 +145,20 @@ mod tests {
     fn an_interface_in_a_pod_is_not_lost() {
         let status = agent_status(&report(Outcome::InUse { device: "0000:00:06.0".to_owned() }), &[], "boot");
         assert_eq!((status.configured.status, status.configured.reason.as_str()), (Some(true), "InUse"));
+    }
+
+    #[test]
+    fn a_bound_device_has_no_link_and_says_its_driver() {
+        let note = Some("without an IOMMU".to_owned());
+        let mut bound =
+            report(Outcome::Bound { device: "0000:00:06.0".to_owned(), driver: "vfio-pci".to_owned(), note });
+        let driver = Some("vfio-pci".to_owned());
+        bound.link = Some(LinkReport { driver, numa_node: Some(1), ..LinkReport::default() });
+        let status = agent_status(&bound, &[], "boot");
+        assert_eq!((status.configured.status, status.configured.reason.as_str()), (Some(true), "BoundToDriver"));
+        assert!(status.configured.message.ends_with("bound to vfio-pci, without an IOMMU"));
+        assert_eq!((status.node.link_name, status.node.mtu, status.node.numa_node), (None, None, Some(1)));
+        assert_eq!(status.node.driver.as_deref(), Some("vfio-pci"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Devices and sysctls, under `--sysfs-root` and `--sysctl-root`.
 
+use crate::dpdk::driver::DpdkDriver;
 use crate::ledger::Ledger;
 use crate::node::{Link, Node};
 use std::fs;
@@ -8,9 +9,6 @@ use std::path::{Path, PathBuf};
 
 /// The sysctl that says whether router advertisements count.
 const ACCEPT_RA: &str = "accept_ra";
-
-/// Drivers that give a device to a program and make no link. A device of these is in no pod's network namespace.
-const DRIVERS_WITHOUT_LINK: [&str; 3] = ["vfio-pci", "igb_uio", "uio_pci_generic"];
 
 /// Where the files of the kernel are.
 #[derive(Debug, Clone)]
@@ -38,15 +36,16 @@ impl KernelFiles {
         let is_gone = |device: &&String| !node.links.iter().any(|link| link.parent_device.as_ref() == Some(*device));
         let has_driver = |device: &&String| {
             let driver = last_part_of_link(&self.pci_device(device).join("driver"));
-            driver.is_some_and(|driver| !DRIVERS_WITHOUT_LINK.contains(&driver.as_str()))
+            // A device with a driver for DPDK is in no pod's network namespace.
+            driver.is_some_and(|driver| !DpdkDriver::is_name(&driver))
         };
         let known = ledger.links.iter().filter_map(|entry| entry.parent_device.as_ref());
         node.devices_without_link = known.filter(is_gone).filter(has_driver).cloned().collect();
     }
 
     fn complete_link(&self, link: &mut Link) {
-        // Kernels before 5.14 do not send the device by netlink.
-        if link.kind.is_none() && link.parent_device.is_none() && is_file_name(&link.name) {
+        // Kernels before 5.14 do not send the device by netlink. A virtual link has none.
+        if link.parent_device.is_none() && is_file_name(&link.name) {
             link.parent_device = last_part_of_link(&self.sysfs.join("class/net").join(&link.name).join("device"));
         }
         if let Some(device) = link.parent_device.as_ref().filter(|device| is_file_name(device)) {

@@ -1,8 +1,10 @@
 //! What an ENIAttachment asks of the node, as plain data.
 
+use crate::dpdk::driver::{DpdkDriver, NotADpdkDriver};
+use crate::dpdk::pci::PciAddress;
 use crate::node::{Cidr, Mac};
 use multi_eni_api::ENIAttachment;
-use multi_eni_api::eniattachment::Phase;
+use multi_eni_api::eniattachment::{NodeSettings, Phase};
 use multi_eni_api::node_config::{NodeConfig, NodeMode, NodeRoute, RouteTable, check_interface_name};
 use std::net::IpAddr;
 
@@ -19,6 +21,8 @@ pub struct WantedEni {
     pub card: u32,
     /// Device index.
     pub index: u32,
+    /// The ENI.
+    pub eni_id: Option<String>,
     /// The MAC address. EC2 gives it when the ENI is created.
     pub mac: Option<Mac>,
     /// Whether the ENIAttachment says that EC2 shows the ENI attached: from then on its link is to appear.
@@ -37,8 +41,19 @@ pub struct WantedEni {
     pub prefixes: Vec<Cidr>,
     /// IPv4 CIDR of the subnet.
     pub subnet: Option<Cidr>,
+    /// The driver for DPDK to which the device is to be bound. The mode then counts for nothing.
+    pub dpdk: Option<WantedDpdk>,
     /// Why the ENIAttachment cannot be followed, if so.
     pub unusable: Option<String>,
+}
+
+/// A device that is to be bound to a driver for DPDK.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedDpdk {
+    /// The driver: vfio-pci if the spec names none.
+    pub driver: Result<DpdkDriver, NotADpdkDriver>,
+    /// The device that it must be.
+    pub pci_address: Option<PciAddress>,
 }
 
 /// A route to a network by the ENI.
@@ -71,6 +86,7 @@ impl WantedEni {
             generation: object.metadata.generation,
             card: u32::try_from(spec.request.network_card_index).unwrap_or_default(),
             index: u32::try_from(spec.request.device_index).unwrap_or_default(),
+            eni_id: status.eni_id.clone(),
             mac: None,
             is_attached: status.phase == Phase::Attached,
             mode: NodeMode::default(),
@@ -80,6 +96,7 @@ impl WantedEni {
             addresses: Vec::new(),
             prefixes: Vec::new(),
             subnet: None,
+            dpdk: None,
             unusable: None,
         };
         wanted.unusable = wanted.fill(object, &status).err();
@@ -99,6 +116,7 @@ impl WantedEni {
             generation: object.pointer("/metadata/generation").and_then(|value| value.as_i64()),
             card: u32::try_from(number("/spec/request/networkCardIndex")).unwrap_or_default(),
             index: u32::try_from(number("/spec/request/deviceIndex")).unwrap_or_default(),
+            eni_id: None,
             mac: text("/status/macAddress").parse().ok(),
             is_attached: text("/status/phase") == "Attached",
             mode: NodeMode::default(),
@@ -108,6 +126,7 @@ impl WantedEni {
             addresses: Vec::new(),
             prefixes: Vec::new(),
             subnet: None,
+            dpdk: None,
             unusable: Some(format!("the ENIAttachment cannot be read: {error}")),
         })
     }
@@ -120,9 +139,7 @@ impl WantedEni {
         if self.card == 0 && self.index == 0 {
             return Err("device index 0 of network card 0 is the node's primary network interface".to_owned());
         }
-        if spec.node_settings.enable_dpdk == Some(true) {
-            return Err("enableDPDK is set, and this agent cannot bind DPDK drivers yet".to_owned());
-        }
+        self.dpdk = read_dpdk(&spec.node_settings)?;
         let config = match &spec.node_settings.node_config {
             Some(config) => NodeConfig::parse(config)?,
             None => NodeConfig::default(),
@@ -149,6 +166,19 @@ impl WantedEni {
         }
         Ok(())
     }
+}
+
+fn read_dpdk(settings: &NodeSettings) -> Result<Option<WantedDpdk>, String> {
+    if settings.enable_dpdk != Some(true) {
+        return Ok(None);
+    }
+    // Upstream writes empty texts.
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let pci_address = given(&settings.dpdk_pci_address).map(|text| text.parse()).transpose();
+    Ok(Some(WantedDpdk {
+        driver: given(&settings.dpdk_driver).map_or(Ok(DpdkDriver::VfioPci), |name| name.parse()),
+        pci_address: pci_address.map_err(|error| format!("dpdkPCIAddress: {error}"))?,
+    }))
 }
 
 fn read_route(route: &NodeRoute) -> Result<WantedRoute, String> {
@@ -217,7 +247,7 @@ mod tests {
     #[test]
     fn what_cannot_be_followed_says_why_and_keeps_the_mac() {
         for (settings, part) in [
-            (json!({ "enableDPDK": true }), "DPDK"),
+            (json!({ "enableDPDK": true, "dpdkPCIAddress": "6" }), "dpdkPCIAddress"),
             (json!({ "nodeConfig": { "queues": { "rx": 1 } } }), "queues"),
             (json!({ "nodeConfig": { "mode": "everything" } }), "everything"),
             (json!({ "nodeConfig": { "interfaceName": "eth7" } }), "eth7"),
@@ -234,6 +264,20 @@ mod tests {
             assert!(why.contains(part), "{settings}: {why:?}");
             assert!(wanted.mac.is_some(), "{settings}");
         }
+    }
+
+    #[test]
+    fn dpdk_is_asked_for_with_a_driver_and_perhaps_a_device() {
+        let dpdk = |settings: Value| read(settings).dpdk;
+        assert_eq!(dpdk(json!({ "dpdkDriver": "vfio-pci" })), None);
+        let plain = WantedDpdk { driver: Ok(DpdkDriver::VfioPci), pci_address: None };
+        assert_eq!(dpdk(json!({ "enableDPDK": true, "dpdkDriver": "", "dpdkPCIAddress": "" })), Some(plain));
+        let full = json!({ "enableDPDK": true, "dpdkDriver": "igb_uio", "dpdkPCIAddress": "0000:00:0A.0" });
+        let address = "0000:00:0a.0".parse().ok();
+        assert_eq!(dpdk(full), Some(WantedDpdk { driver: Ok(DpdkDriver::IgbUio), pci_address: address }));
+        // A driver that is not known is no reason to leave the ENIAttachment unread.
+        let unknown = read(json!({ "enableDPDK": true, "dpdkDriver": "ena" }));
+        assert!(unknown.unusable.is_none() && unknown.dpdk.is_some_and(|dpdk| dpdk.driver.is_err()));
     }
 
     #[test]

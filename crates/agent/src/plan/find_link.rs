@@ -5,7 +5,7 @@ use crate::node::{Link, Mac, Node};
 
 /// The link of an ENI.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found<'a> {
+pub(crate) enum Found<'a> {
     /// There is none.
     Absent,
     /// There is one.
@@ -15,7 +15,7 @@ pub(super) enum Found<'a> {
 }
 
 /// Finds the link with the MAC address.
-pub(super) fn find_link<'a>(node: &'a Node, mac: Mac, link_kinds: &[String]) -> Found<'a> {
+pub(crate) fn find_link<'a>(node: &'a Node, mac: Mac, link_kinds: &[String]) -> Found<'a> {
     let has_mac = |link: &&Link| link.permanent_mac.or(link.mac) == Some(mac);
     let mut found: Vec<&Link> =
         node.links.iter().filter(|link| is_eligible(link, link_kinds)).filter(has_mac).collect();

@@ -9,10 +9,10 @@
 //! - [`planner`]: all of it together. [`settings`], [`step`] and [`report`] have the types of input and output.
 
 mod desired;
-mod find_link;
+pub(crate) mod find_link;
 #[cfg(test)]
-mod model;
-mod obstacles;
+pub(crate) mod model;
+pub(crate) mod obstacles;
 pub mod planner;
 #[cfg(test)]
 mod properties;

@@ -8,18 +8,18 @@ use crate::node::{Address, Cidr, Link, Mac, Node, Route, Rule, TABLE_MAIN};
 use crate::wanted::WantedEni;
 use multi_eni_api::node_config::NodeMode;
 
-pub(super) const OURS: u8 = 217;
+pub(crate) const OURS: u8 = 217;
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings { protocol: OURS, link_kinds: Vec::new() }
 }
 
-pub(super) fn mac(number: u8) -> Mac {
+pub(crate) fn mac(number: u8) -> Mac {
     Mac([2, 0, 0, 0, 0, number])
 }
 
 /// The link of the ENI with this number, as it is after Attach: down and bare.
-pub(super) fn new_link(number: u8) -> Link {
+pub(crate) fn new_link(number: u8) -> Link {
     Link {
         index: u32::from(number) + 2,
         name: format!("ens{}", number + 5),
@@ -35,7 +35,7 @@ pub(super) fn new_link(number: u8) -> Link {
 }
 
 /// A node with the loopback, a primary interface that has the default route, and the links of these ENIs.
-pub(super) fn node(enis: &[u8]) -> Node {
+pub(crate) fn node(enis: &[u8]) -> Node {
     let primary = Link { index: 2, name: "ens5".to_owned(), is_up: true, mtu: 9001, ..new_link(0) };
     let loopback =
         Link { index: 1, name: "lo".to_owned(), is_loopback: true, is_up: true, mtu: 65536, ..Link::default() };
@@ -49,7 +49,7 @@ pub(super) fn node(enis: &[u8]) -> Node {
     node
 }
 
-pub(super) fn foreign_default(link: u32) -> Route {
+pub(crate) fn foreign_default(link: u32) -> Route {
     Route {
         table: TABLE_MAIN,
         destination: Cidr::everything(false),
@@ -62,13 +62,14 @@ pub(super) fn foreign_default(link: u32) -> Route {
 }
 
 /// The ENI with this number, in the mode `addresses`, with both families.
-pub(super) fn eni(number: u8) -> WantedEni {
+pub(crate) fn eni(number: u8) -> WantedEni {
     WantedEni {
         name: format!("eni-{number}"),
         uid: format!("uid-{number}"),
         generation: Some(1),
         card: 0,
         index: u32::from(number),
+        eni_id: Some(format!("eni-0000000{number}")),
         mac: Some(mac(number)),
         is_attached: true,
         mode: NodeMode::Addresses,
@@ -82,12 +83,13 @@ pub(super) fn eni(number: u8) -> WantedEni {
         ],
         prefixes: vec!["10.0.1.208/28".parse().unwrap()].into_iter().filter(|_| number == 1).collect(),
         subnet: Some("10.0.1.0/24".parse().unwrap()),
+        dpdk: None,
         unusable: None,
     }
 }
 
 /// Makes the steps, as the kernel and the ledger do.
-pub(super) fn make(node: &mut Node, ledger: &mut Ledger, steps: &[PlannedStep]) {
+pub(crate) fn make(node: &mut Node, ledger: &mut Ledger, steps: &[PlannedStep]) {
     for planned in steps {
         match &planned.step {
             Step::Remember(entry) => ledger.remember(entry.clone()),

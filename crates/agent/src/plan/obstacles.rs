@@ -8,7 +8,7 @@ use crate::wanted::WantedEni;
 use multi_eni_api::node_config::NodeMode;
 
 /// The obstacle that the link itself is, in every mode.
-pub(super) fn of_link(node: &Node, link: &Link) -> Option<Obstacle> {
+pub(crate) fn of_link(node: &Node, link: &Link) -> Option<Obstacle> {
     // Whatever its protocol: the agent adds no default route to the table main.
     let is_default = |route: &&Route| route.link == link.index && route.table == TABLE_MAIN && route.is_default();
     if let Some(route) = node.routes.iter().find(is_default) {

@@ -1,5 +1,6 @@
 //! The report of one ENI: what is so on the node, and what is not and why.
 
+use crate::dpdk::obstacle::DpdkObstacle;
 use crate::node::{Manager, Route, Rule};
 use crate::plan::step::Shown;
 use std::fmt;
@@ -25,7 +26,7 @@ pub struct EniReport {
 pub struct LinkReport {
     /// The kernel's index.
     pub index: u32,
-    /// The kernel's name.
+    /// The kernel's name. Empty: the device has no link here.
     pub name: String,
     /// The wanted alternative name, if the link has it.
     pub alternative_name: Option<String>,
@@ -54,6 +55,20 @@ pub enum Outcome {
     NotManaged,
     /// A pod or another network namespace has the link.
     InUse {
+        /// The device.
+        device: String,
+    },
+    /// The device is bound to a driver for DPDK, as asked.
+    Bound {
+        /// The device.
+        device: String,
+        /// The driver.
+        driver: String,
+        /// What a user should know of it.
+        note: Option<String>,
+    },
+    /// The ENIAttachment is being deleted, and the device has its kernel driver and its link again.
+    Restored {
         /// The device.
         device: String,
     },
@@ -117,6 +132,8 @@ pub enum Obstacle {
     ForeignRule(Rule),
     /// Another program uses the ENI's route table for something else.
     ForeignRoute(Route),
+    /// The device is not bound, or not given back.
+    Dpdk(DpdkObstacle),
 }
 
 impl Obstacle {
@@ -137,6 +154,7 @@ impl Obstacle {
             Self::NoIpv6 => "NoIPv6",
             Self::ForeignRule(_) => "ForeignRule",
             Self::ForeignRoute(_) => "ForeignRoute",
+            Self::Dpdk(obstacle) => obstacle.reason(),
         }
     }
 }
@@ -188,6 +206,7 @@ impl fmt::Display for Obstacle {
             Self::ForeignRoute(route) => {
                 write!(f, "another program uses the route table of the ENI: {}", Shown(route))
             }
+            Self::Dpdk(obstacle) => write!(f, "{obstacle}"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The settings of the agent that decisions need.
 
 /// The protocol of the kernel's own routes, such as the one to fe80::/64.
-pub(super) const PROTOCOL_KERNEL: u8 = 2;
+pub(crate) const PROTOCOL_KERNEL: u8 = 2;
 
 /// Settings of the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of the rig")]
 
+pub mod tree;
+
 use multi_eni_agent::node_agent::{Directories, NodeAgent, Turn};
 use multi_eni_agent::plan::Settings;
 use multi_eni_agent::sysfs::KernelFiles;
@@ -174,6 +176,11 @@ impl Rig {
         &self.directories.run
     }
 
+    /// The directories of the agent.
+    pub fn directories(&self) -> &Directories {
+        &self.directories
+    }
+
     /// An agent in `node`. Its state outlives it.
     pub fn agent(&self) -> NodeAgent {
         let settings = Settings { protocol: OURS, link_kinds: vec!["veth".to_owned()] };
@@ -287,6 +294,7 @@ pub fn eni(number: u8) -> WantedEni {
         generation: Some(1),
         card: 0,
         index: u32::from(number),
+        eni_id: Some(format!("eni-0000000{number}")),
         mac: Some(multi_eni_agent::node::Mac([2, 0, 0, 0, 0, number])),
         is_attached: true,
         mode: NodeMode::Addresses,
@@ -300,6 +308,7 @@ pub fn eni(number: u8) -> WantedEni {
         ],
         prefixes: Vec::new(),
         subnet: Some("10.0.1.0/24".parse().unwrap()),
+        dpdk: None,
         unusable: None,
     }
 }

@@ -1,0 +1,206 @@
+//! What was tried with each device in this process: the steps towards its goal, the step that runs now, and what was given up. A step
+//! that the plan asks for a second time had no effect. After a restart the first try begins anew.
+
+use super::pci::PciAddress;
+use super::step::{DeviceStep, Goal};
+use crate::pace::back_off;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A failed bind costs the link, so its back-off begins at a minute.
+const FAILURES_OF_FIRST_MINUTE: u32 = 6;
+
+/// Why a step ended without success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepError {
+    /// A process holds the device. Nothing was changed.
+    Held(String),
+    /// Something else.
+    Failed(String),
+}
+
+/// A step that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// The step.
+    pub step: DeviceStep,
+    /// When it began, since the start of the process.
+    pub since: Duration,
+}
+
+/// A goal that is not tried now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The goal.
+    pub goal: Goal,
+    /// Why.
+    pub why: StepError,
+    /// Until when, since the start of the process.
+    pub until: Duration,
+}
+
+/// What was tried with one device.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attempt {
+    goal: Option<Goal>,
+    done: Vec<DeviceStep>,
+    last_error: Option<String>,
+    running: Option<Running>,
+    refusals: Vec<Refusal>,
+    failures: u32,
+    last_end: Option<Duration>,
+}
+
+impl Attempt {
+    /// The step that runs.
+    pub fn running(&self) -> Option<&Running> {
+        self.running.as_ref()
+    }
+
+    /// Whether the step was made already on the way to this goal.
+    pub fn has_done(&self, goal: Goal, step: &DeviceStep) -> bool {
+        self.goal == Some(goal) && self.done.contains(step)
+    }
+
+    /// The error of the last step that failed on the way to this goal.
+    pub fn last_error(&self, goal: Goal) -> Option<&str> {
+        self.last_error.as_deref().filter(|_| self.goal == Some(goal))
+    }
+
+    /// Why the goal is not tried at this time.
+    pub fn refusal(&self, goal: Goal, now: Duration) -> Option<&StepError> {
+        self.refusals.iter().find(|refusal| refusal.goal == goal && now < refusal.until).map(|refusal| &refusal.why)
+    }
+
+    /// When the last step ended.
+    pub fn last_end(&self) -> Option<Duration> {
+        self.last_end
+    }
+
+    fn refuse(&mut self, goal: Goal, why: StepError, now: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        let count = match (goal, &why) {
+            (Goal::Bind(_), StepError::Failed(_)) => self.failures.saturating_add(FAILURES_OF_FIRST_MINUTE),
+            (Goal::Bind(_) | Goal::Restore, _) => self.failures,
+        };
+        self.refusals.retain(|refusal| refusal.goal != goal);
+        self.refusals.push(Refusal { goal, why, until: now.saturating_add(back_off(count)) });
+        (self.goal, self.last_error) = (None, None);
+        self.done.clear();
+    }
+}
+
+/// All devices.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attempts(BTreeMap<PciAddress, Attempt>);
+
+impl Attempts {
+    /// What was tried with a device.
+    pub fn of(&self, address: &PciAddress) -> Option<&Attempt> {
+        self.0.get(address)
+    }
+
+    /// A step begins.
+    pub fn start(&mut self, address: &PciAddress, goal: Goal, step: DeviceStep, now: Duration) {
+        let attempt = self.0.entry(address.clone()).or_default();
+        if attempt.goal != Some(goal) {
+            (attempt.goal, attempt.last_error) = (Some(goal), None);
+            attempt.done.clear();
+        }
+        attempt.running = Some(Running { step, since: now });
+    }
+
+    /// The running step of a device ends. The result is the step.
+    pub fn finish(
+        &mut self,
+        address: &PciAddress,
+        result: &Result<(), StepError>,
+        now: Duration,
+    ) -> Option<DeviceStep> {
+        let attempt = self.0.get_mut(address)?;
+        let Running { step, .. } = attempt.running.take()?;
+        attempt.last_end = Some(now);
+        match (result, attempt.goal) {
+            (Err(held @ StepError::Held(_)), Some(goal)) => attempt.refuse(goal, held.clone(), now),
+            (Err(StepError::Failed(error) | StepError::Held(error)), _) => {
+                attempt.last_error = Some(format!("could not {step}: {error}"));
+                attempt.done.push(step.clone());
+            }
+            (Ok(()), _) => attempt.done.push(step.clone()),
+        }
+        Some(step)
+    }
+
+    /// The goal is given up for a time.
+    pub fn give_up(&mut self, address: &PciAddress, goal: Goal, why: String, now: Duration) {
+        self.0.entry(address.clone()).or_default().refuse(goal, StepError::Failed(why), now);
+    }
+
+    /// The device is bound as asked, so that nothing of before counts.
+    pub fn settle(&mut self, address: &PciAddress) {
+        self.0.retain(|of, attempt| of != address || attempt.running.is_some());
+    }
+
+    /// The device has been given back. A bind that failed before is still not tried at once.
+    pub fn given_back(&mut self, address: &PciAddress) {
+        if let Some(attempt) = self.0.get_mut(address) {
+            attempt.refusals.retain(|refusal| refusal.goal != Goal::Restore);
+            (attempt.goal, attempt.last_error) = (None, None);
+            attempt.done.clear();
+        }
+    }
+
+    /// Whether a step runs.
+    pub fn has_running(&self) -> bool {
+        self.0.values().any(|attempt| attempt.running.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dpdk::driver::DpdkDriver;
+
+    const BIND: Goal = Goal::Bind(DpdkDriver::VfioPci);
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn address() -> PciAddress {
+        "0000:00:06.0".parse().unwrap()
+    }
+
+    #[test]
+    fn a_held_device_is_tried_again_soon_and_a_failed_bind_after_a_minute() {
+        let mut attempts = Attempts::default();
+        attempts.start(&address(), Goal::Restore, DeviceStep::Unbind("vfio-pci".to_owned()), at(0));
+        attempts.finish(&address(), &Err(StepError::Held("7".to_owned())), at(0));
+        let attempt = attempts.of(&address()).unwrap();
+        assert!(attempt.refusal(Goal::Restore, at(0)).is_some() && attempt.refusal(BIND, at(0)).is_none());
+        assert!(attempt.refusal(Goal::Restore, at(1)).is_none());
+        assert!(!attempt.has_done(Goal::Restore, &DeviceStep::Unbind("vfio-pci".to_owned())));
+        let mut attempts = Attempts::default();
+        attempts.give_up(&address(), BIND, "why".to_owned(), at(0));
+        attempts.given_back(&address());
+        let attempt = attempts.of(&address()).unwrap();
+        assert!(attempt.refusal(BIND, at(59)).is_some());
+        assert!(attempt.refusal(BIND, at(64)).is_none());
+        assert!(attempt.refusal(Goal::Bind(DpdkDriver::IgbUio), at(0)).is_none(), "another driver is news");
+    }
+
+    #[test]
+    fn steps_towards_another_goal_do_not_count() {
+        let mut attempts = Attempts::default();
+        attempts.start(&address(), BIND, DeviceStep::Probe, at(0));
+        assert_eq!(
+            attempts.finish(&address(), &Err(StepError::Failed("ENODEV".to_owned())), at(1)),
+            Some(DeviceStep::Probe)
+        );
+        let attempt = attempts.of(&address()).unwrap();
+        assert!(attempt.has_done(BIND, &DeviceStep::Probe) && !attempt.has_done(Goal::Restore, &DeviceStep::Probe));
+        assert_eq!(attempt.last_error(BIND), Some("could not probe for a driver: ENODEV"));
+        attempts.start(&address(), Goal::Restore, DeviceStep::ClearOverride, at(2));
+        assert!(attempts.has_running());
+        assert_eq!(attempts.of(&address()).unwrap().last_error(Goal::Restore), None);
+    }
+}

@@ -1,0 +1,35 @@
+//! DPDK: binds the PCI device of an ENI to a driver for DPDK, and gives it back. observe → plan → one step for each device → observe
+//! again. The plan is level-triggered: it looks at what sysfs shows now, so it goes on from wherever a restart left the device.
+//!
+//! - [`driver`], [`pci`], [`upstream`]: plain data: the drivers, the devices, and what upstream has bound.
+//! - [`bindings`]: what the agent has bound. [`bindings_file`] stores it.
+//! - [`step`], [`obstacle`], [`attempts`], [`settings`]: the words of the plan: steps, reasons, and what was tried so far.
+//! - [`move_device`]: the next step of one device towards a driver. [`checks`]: what must hold before the first step.
+//! - [`planner`]: all ENIs together. It is pure.
+//! - [`pci_files`], [`holders`]: sysfs and the processes that hold a device. [`worker`]: makes steps on threads of their own.
+//! - [`binder`]: joins them. [`doctor`] and [`clean`]: the commands.
+
+pub mod attempts;
+pub mod binder;
+pub mod bindings;
+pub mod bindings_file;
+mod checks;
+pub mod clean;
+pub mod doctor;
+pub mod driver;
+pub mod holders;
+#[cfg(test)]
+mod model;
+mod move_device;
+pub mod obstacle;
+pub mod pci;
+pub mod pci_files;
+pub mod planner;
+#[cfg(test)]
+mod properties;
+pub mod settings;
+pub mod step;
+#[cfg(test)]
+mod tests;
+pub mod upstream;
+pub mod worker;

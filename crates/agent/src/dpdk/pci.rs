@@ -1,0 +1,156 @@
+//! PCI devices as sysfs shows them, as plain data.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+/// The address of a PCI function, such as 0000:00:06.0, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PciAddress(String);
+
+/// A text that is no PCI address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a PCI address such as 0000:00:06.0")]
+pub struct NotAPciAddress(String);
+
+impl FromStr for PciAddress {
+    type Err = NotAPciAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAPciAddress> {
+        let is_hex = |part: &str, lengths: &[usize]| {
+            lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        let mut parts = text.split(':');
+        let (domain, bus, slot) = (parts.next(), parts.next(), parts.next());
+        let is_address = match (domain, bus, slot.and_then(|slot| slot.split_once('.'))) {
+            (Some(domain), Some(bus), Some((device, function))) => {
+                // Behind a VMD, the domain has more digits.
+                is_hex(domain, &[4, 5, 6, 7, 8])
+                    && is_hex(bus, &[2])
+                    && is_hex(device, &[2])
+                    && function.len() == 1
+                    && function.bytes().all(|byte| (b'0'..=b'7').contains(&byte))
+            }
+            _ => false,
+        };
+        if is_address && parts.next().is_none() {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(NotAPciAddress(text.to_owned()))
+        }
+    }
+}
+
+impl PciAddress {
+    /// The address as text. It is safe as a part of a path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for PciAddress {
+    type Error = NotAPciAddress;
+
+    fn try_from(text: String) -> Result<Self, NotAPciAddress> {
+        text.parse()
+    }
+}
+
+impl From<PciAddress> for String {
+    fn from(address: PciAddress) -> Self {
+        address.0
+    }
+}
+
+impl fmt::Display for PciAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The IOMMU group of a device. Its number is of this boot and of this binding: it is never stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IommuGroup {
+    /// The number, as in `/dev/vfio/NUMBER`.
+    pub number: String,
+    /// Whether vfio made the group because there is no IOMMU. The file is then `/dev/vfio/noiommu-NUMBER`.
+    pub is_noiommu: bool,
+}
+
+/// One PCI device.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PciDevice {
+    /// The ID of the vendor.
+    pub vendor: Option<u16>,
+    /// The ID of the device.
+    pub device: Option<u16>,
+    /// The driver.
+    pub driver: Option<String>,
+    /// The driver that the kernel must use at the next probe.
+    pub driver_override: Option<String>,
+    /// The NUMA node.
+    pub numa_node: Option<i32>,
+    /// The IOMMU group.
+    pub iommu_group: Option<IommuGroup>,
+    /// The names of its links, in the network namespace of sysfs.
+    pub links: Vec<String>,
+    /// The names of its uio devices, such as uio0.
+    pub uio: Vec<String>,
+}
+
+impl PciDevice {
+    /// Whether the driver gives the device to user space.
+    pub fn has_dpdk_driver(&self) -> bool {
+        self.driver.as_deref().is_some_and(super::driver::DpdkDriver::is_name)
+    }
+
+    /// The files of `/dev` by which a program holds the device.
+    pub fn device_files(&self) -> Vec<String> {
+        let group = self.iommu_group.iter().flat_map(|group| {
+            // A container may have the file without the prefix.
+            [format!("/dev/vfio/{}", group.number), format!("/dev/vfio/noiommu-{}", group.number)]
+        });
+        group.chain(self.uio.iter().map(|name| format!("/dev/{name}"))).collect()
+    }
+}
+
+/// All PCI devices of the node, and what the kernel has for DPDK.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pci {
+    /// The devices.
+    pub devices: BTreeMap<PciAddress, PciDevice>,
+    /// The PCI drivers that are loaded.
+    pub drivers: BTreeSet<String>,
+    /// Whether the machine has an IOMMU.
+    pub has_iommu: bool,
+    /// Whether vfio's mode without an IOMMU is on. None: the kernel has no such mode, or vfio is not loaded.
+    pub no_iommu: Option<bool>,
+    /// Whether igb_uio maps with write-combining. None: it is not loaded, or cannot tell.
+    pub write_combining: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_in_both_cases_and_nothing_else_is() {
+        assert_eq!("0000:0A:1f.7".parse::<PciAddress>().unwrap().as_str(), "0000:0a:1f.7");
+        assert_eq!("10000:01:00.0".parse::<PciAddress>().unwrap().as_str(), "10000:01:00.0");
+        for wrong in [
+            "",
+            "00:06.0",
+            "0000:00:06",
+            "0000:00:06.8",
+            "0000:00:06.10",
+            "0000:00:6.0",
+            "0000:00:06.0:1",
+            "../0:00:06.0",
+            "virtio3",
+        ] {
+            assert!(wrong.parse::<PciAddress>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! PCI devices under `--sysfs-root`: reads them, and makes one step. After each write the files are read back, because the kernel takes
+//! some writes without an effect.
+
+use super::attempts::StepError;
+use super::driver::DpdkDriver;
+use super::holders;
+use super::pci::{IommuGroup, Pci, PciAddress, PciDevice};
+use super::settings::DpdkSettings;
+use super::step::DeviceStep;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long the kernel may take to show a change. Drivers may be probed asynchronously.
+const SETTLES: Duration = Duration::from_secs(2);
+const LOOKS: Duration = Duration::from_millis(5);
+const NO_IOMMU: &str = "module/vfio/parameters/enable_unsafe_noiommu_mode";
+
+/// The files.
+#[derive(Debug, Clone)]
+pub struct PciFiles {
+    /// `/sys`.
+    pub sysfs: PathBuf,
+    /// Settings.
+    pub settings: DpdkSettings,
+}
+
+impl PciFiles {
+    /// Reads all devices.
+    pub fn observe(&self) -> Pci {
+        let names = file_names(&self.sysfs.join("bus/pci/devices"));
+        let addresses = names.iter().filter_map(|name| name.parse::<PciAddress>().ok());
+        Pci {
+            devices: addresses.map(|address| (address.clone(), self.device(&address))).collect(),
+            drivers: file_names(&self.sysfs.join("bus/pci/drivers")).into_iter().collect(),
+            has_iommu: !file_names(&self.sysfs.join("class/iommu")).is_empty(),
+            no_iommu: read_switch(&self.sysfs.join(NO_IOMMU)),
+            write_combining: read_switch(&self.sysfs.join("module/igb_uio/parameters/wc_activate")),
+        }
+    }
+
+    /// Reads one device.
+    pub fn device(&self, address: &PciAddress) -> PciDevice {
+        let directory = self.directory(address);
+        let id = |name: &str| {
+            let text = read(&directory.join(name))?;
+            u16::from_str_radix(text.strip_prefix("0x").unwrap_or(&text), 16).ok()
+        };
+        let group = last_part_of_link(&directory.join("iommu_group"));
+        PciDevice {
+            vendor: id("vendor"),
+            device: id("device"),
+            driver: self.driver(address),
+            driver_override: self.driver_override(address),
+            // -1 means that the machine has no NUMA nodes.
+            numa_node: read(&directory.join("numa_node")).and_then(|text| text.parse().ok()).filter(|node| *node >= 0),
+            iommu_group: group.map(|number| IommuGroup {
+                number,
+                is_noiommu: read(&directory.join("iommu_group/name")).is_some_and(|name| name == "vfio-noiommu"),
+            }),
+            links: file_names(&directory.join("net")),
+            uio: file_names(&directory.join("uio")),
+        }
+    }
+
+    /// Makes one step. It may block for as long as a process holds the device.
+    ///
+    /// # Errors
+    /// What the kernel said, or what is not so after the write.
+    pub fn make(&self, address: &PciAddress, step: &DeviceStep) -> Result<(), StepError> {
+        let directory = self.directory(address);
+        match step {
+            DeviceStep::LoadModule(driver) => self.load_module(*driver),
+            DeviceStep::EnableNoIommu => {
+                let path = self.sysfs.join(NO_IOMMU);
+                write(&path, "Y\n")?;
+                self.settles("the mode is still off", || read_switch(&path) == Some(true))
+            }
+            DeviceStep::SetOverride(driver) => {
+                write(&directory.join("driver_override"), &format!("{driver}\n"))?;
+                self.settles("the file does not have it", || self.driver_override(address).as_ref() == Some(driver))
+            }
+            DeviceStep::ClearOverride => {
+                write(&directory.join("driver_override"), "\n")?;
+                self.settles("the file still has a driver", || self.driver_override(address).is_none())
+            }
+            DeviceStep::Unbind(driver) => {
+                if self.driver(address).as_ref() != Some(driver) {
+                    return Err(StepError::Failed("the device has another driver by now".to_owned()));
+                }
+                // The kernel would wait for the process, and this process could then not even be killed.
+                if DpdkDriver::is_name(driver) {
+                    let found = holders::of(&self.settings.proc, &self.device(address).device_files());
+                    if !found.is_empty() {
+                        let text = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                        return Err(StepError::Held(format!("the device {address} is held by {text}")));
+                    }
+                }
+                write(&self.sysfs.join("bus/pci/drivers").join(driver).join("unbind"), address.as_str())?;
+                self.settles("the device still has the driver", || self.driver(address).is_none())
+            }
+            DeviceStep::Probe => {
+                write(&self.sysfs.join("bus/pci/drivers_probe"), address.as_str())?;
+                self.settles("no driver has taken the device", || self.driver(address).is_some())
+            }
+        }
+    }
+
+    fn load_module(&self, driver: DpdkDriver) -> Result<(), StepError> {
+        let mut command = Command::new(&self.settings.modprobe);
+        command.arg(driver.name());
+        // Without it, ENA is slow. Other devices do not mind.
+        if driver == DpdkDriver::IgbUio {
+            command.arg("wc_activate=1");
+        }
+        let output = command.output().map_err(|error| {
+            StepError::Failed(format!("{} cannot be run: {error}", self.settings.modprobe.display()))
+        })?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            return Err(StepError::Failed(format!("modprobe {driver}: {}", text.trim())));
+        }
+        let directory = self.sysfs.join("bus/pci/drivers").join(driver.name());
+        self.settles("the module has no PCI driver of this name", || directory.exists())
+    }
+
+    fn driver(&self, address: &PciAddress) -> Option<String> {
+        last_part_of_link(&self.directory(address).join("driver"))
+    }
+
+    fn driver_override(&self, address: &PciAddress) -> Option<String> {
+        read(&self.directory(address).join("driver_override")).filter(|text| !text.is_empty() && text != "(null)")
+    }
+
+    fn directory(&self, address: &PciAddress) -> PathBuf {
+        self.sysfs.join("bus/pci/devices").join(address.as_str())
+    }
+
+    fn settles(&self, otherwise: &str, is_so: impl Fn() -> bool) -> Result<(), StepError> {
+        let start = Instant::now();
+        while !is_so() {
+            if start.elapsed() >= SETTLES {
+                return Err(StepError::Failed(otherwise.to_owned()));
+            }
+            sleep(LOOKS);
+        }
+        Ok(())
+    }
+}
+
+/// Writes into a file of the kernel. It never creates one.
+fn write(path: &Path, text: &str) -> Result<(), StepError> {
+    let result = fs::OpenOptions::new().write(true).truncate(true).open(path);
+    result.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+        let text = format!("{}: {error}", path.display());
+        if error.kind() == io::ErrorKind::ResourceBusy { StepError::Held(text) } else { StepError::Failed(text) }
+    })
+}
+
+fn file_names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn read(path: &Path) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+}
+
+fn read_switch(path: &Path) -> Option<bool> {
+    read(path).map(|text| matches!(text.as_str(), "Y" | "y" | "1"))
+}
+
+fn last_part_of_link(path: &Path) -> Option<String> {
+    Some(fs::read_link(path).ok()?.file_name()?.to_string_lossy().into_owned())
+}
