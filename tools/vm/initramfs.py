@@ -63,6 +63,11 @@ def add_agent(tree, agent, work):
     add_program(tree, "multi-eni-agent", stripped, None if is_static else listed.stdout)
 
 
+def add_hold_device(tree, source):
+    program = tree / "opt/hold-device"
+    subprocess.run(["cc", "-static", "-O1", "-Wall", "-Werror", "-o", program, source], check=True)
+
+
 def write_archive(tree, target):
     """A cpio archive in the format newc, compressed. All files belong to root."""
     with gzip.open(target, "wb", 1) as out:
@@ -102,6 +107,7 @@ def main():
     shutil.copytree(arguments.parts / "modules", tree / "lib/modules")
     add_ip(tree, root)
     add_agent(tree, arguments.agent, arguments.work)
+    add_hold_device(tree, pathlib.Path(__file__).with_name("hold-device.c"))
     for script in arguments.guest.iterdir():
         copy(script, tree / ("init" if script.name == "init" else f"guest/{script.name}"))
     write_archive(tree, arguments.target)

@@ -46,7 +46,8 @@ explain() {
 }
 
 start_agent() {
-	RUST_LOG=info multi-eni-agent run --attachments-file $ATTACHMENTS "$@" 2>>$LOG &
+	# The debug level has the result for each ENI.
+	RUST_LOG=multi_eni_agent=debug multi-eni-agent run --attachments-file $ATTACHMENTS "$@" 2>$LOG &
 	agent=$!
 }
 
