@@ -34,7 +34,7 @@ def device(nic):
     return {"driver": "e1000e", "id": nic, "bus": bus, "netdev": f"net-{nic}", "mac": mac, "romfile": ""}
 
 
-def command(root, initramfs, directory):
+def command(root, initramfs, checks, directory):
     kernels = sorted(root.glob("boot/vmlinuz-*"))
     if len(kernels) != 1:
         sys.exit(f"node-vm: there must be one kernel in {root}/boot, and there are {len(kernels)}")
@@ -45,7 +45,7 @@ def command(root, initramfs, directory):
     words += ["-L", root / "usr/share/qemu", "-L", root / "usr/share/seabios"]
     words += ["-machine", "q35,accel=tcg,kernel-irqchip=split", "-cpu", "max", "-m", "512", "-smp", "1"]
     words += ["-nodefaults", "-nographic", "-no-reboot", "-no-user-config"]
-    words += ["-device", "intel-iommu,intremap=off"]
+    words += ["-device", "intel-iommu,intremap=on"]
     for number in (1, 2):
         words += ["-device", f"pcie-root-port,id=port{number},chassis={number},slot={number}"]
     for nic, (_, subnet, gateway, _) in NICS.items():
@@ -54,7 +54,7 @@ def command(root, initramfs, directory):
     words += ["-serial", f"file:{directory}/console", "-serial", "stdio"]
     words += ["-qmp", f"unix:{directory}/qmp,server=on,wait=off"]
     words += ["-kernel", kernels[0], "-initrd", initramfs]
-    words += ["-append", "console=ttyS0 quiet intel_iommu=on panic=-1"]
+    words += ["-append", f"console=ttyS0 quiet intel_iommu=on panic=-1 CHECKS={','.join(checks)}"]
     return [str(word) for word in words]
 
 
@@ -99,13 +99,14 @@ def main():
     parser.add_argument("--root", type=pathlib.Path, required=True, help="the unpacked packages")
     parser.add_argument("--initramfs", type=pathlib.Path, required=True)
     parser.add_argument("--console", action="store_true", help="print what the kernel and the agent print")
+    parser.add_argument("checks", nargs="+", metavar="CHECKS", help="the files of checks, in their order")
     arguments = parser.parse_args()
     began = time.monotonic()
     # A signal ends this program as an error does, so that the guest ends with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as directory:
         guest = subprocess.Popen(
-            command(arguments.root, arguments.initramfs, directory),
+            command(arguments.root, arguments.initramfs, arguments.checks, directory),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,

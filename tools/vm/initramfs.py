@@ -1,6 +1,6 @@
-"""Writes the initramfs of tools/node-vm: busybox, ip, the kernel modules, the node agent and the guest's scripts.
+"""Writes the initramfs of tools/node-vm: busybox, ip, modprobe, the kernel modules, the node agent and the guest's scripts.
 
-The agent brings the libraries of this machine, and ip those of its own distribution. So each has a directory of its own.
+The agent brings the libraries of this machine, and the others those of their own distribution. So each has a directory of its own.
 """
 
 import argparse
@@ -29,38 +29,40 @@ def copy(source, target, mode=0o755):
     target.chmod(mode)
 
 
-def add_program(tree, name, program, listing):
-    """A program with its libraries in /opt/NAME, and a script in /usr/bin that starts it with these."""
-    home = tree / "opt" / name
-    copy(program, home / name)
-    start = f"/opt/{name}/{name}"
-    if listing is not None:
-        for library in libraries(listing):
-            copy(library, home / library.name)
-        start = f"/opt/{name}/{LOADER} --library-path /opt/{name} {start}"
+def add_command(tree, name, start):
     script = tree / "usr/bin" / name
     script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text(f'#!/bin/sh\nexec {start} "$@"\n')
     script.chmod(0o755)
 
 
-def add_ip(tree, root):
+def add_debian_program(tree, root, program, names):
+    """A program of the packages, under these names, with its libraries in a directory of its own."""
+    home = pathlib.Path("opt", program.name)
     path = ":".join(str(root / lib) for lib in ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"))
     loader = root / "lib/x86_64-linux-gnu" / LOADER
     listed = subprocess.run(
-        [loader, "--library-path", path, "--list", root / "bin/ip"], capture_output=True, text=True, check=True
+        [loader, "--library-path", path, "--list", root / program], capture_output=True, text=True, check=True
     )
-    add_program(tree, "ip", root / "bin/ip", listed.stdout)
-    copy(loader, tree / "opt/ip" / LOADER)
+    for file in (root / program, loader, *libraries(listed.stdout)):
+        copy(file, tree / home / file.name)
+    for name in names:
+        add_command(tree, name, f"/{home}/{LOADER} --argv0 {name} --library-path /{home} /{home}/{program.name}")
 
 
 def add_agent(tree, agent, work):
     # Without its symbols it is a sixth of the size, and all of the initramfs is memory of the guest.
     stripped = work / "multi-eni-agent"
     subprocess.run(["strip", "-o", stripped, agent], check=True)
+    home = pathlib.Path("opt/agent")
+    copy(stripped, tree / home / stripped.name)
     listed = subprocess.run(["ldd", agent], capture_output=True, text=True, check=False)
-    is_static = listed.returncode != 0 or "statically linked" in listed.stdout
-    add_program(tree, "multi-eni-agent", stripped, None if is_static else listed.stdout)
+    if listed.returncode != 0 or "statically linked" in listed.stdout:
+        add_command(tree, stripped.name, f"/{home}/{stripped.name}")
+        return
+    for library in libraries(listed.stdout):
+        copy(library, tree / home / library.name)
+    add_command(tree, stripped.name, f"/{home}/{LOADER} --library-path /{home} /{home}/{stripped.name}")
 
 
 def add_hold_device(tree, source):
@@ -105,7 +107,8 @@ def main():
     copy(root / "bin/busybox", tree / "bin/busybox")
     copy(root / "bin/busybox", tree / "bin/sh")
     shutil.copytree(arguments.parts / "modules", tree / "lib/modules")
-    add_ip(tree, root)
+    add_debian_program(tree, root, pathlib.Path("bin/ip"), ["ip"])
+    add_debian_program(tree, root, pathlib.Path("bin/kmod"), ["depmod", "modprobe"])
     add_agent(tree, arguments.agent, arguments.work)
     add_hold_device(tree, pathlib.Path(__file__).with_name("hold-device.c"))
     for script in arguments.guest.iterdir():

@@ -52,6 +52,8 @@ disturb_other_eni() { ip link set dev "$(link_of $ENI2)" mtu 1300; }
 
 has_device_open() { readlink /proc/"$holder"/fd/* | grep -F vfio-device; }
 
+report 'plug eni1'
+check 'the kernel makes a link of a hot-plugged device' link_of $ENI1
 PRIMARY_PCI=$(pci_of 02:00:00:00:00:00) PCI=$(pci_of $ENI1)
 DEVICE=/sys/bus/pci/devices/$PCI
 

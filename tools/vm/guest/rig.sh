@@ -5,8 +5,10 @@ readonly ATTACHMENTS=/run/attachments.yaml LOG=/tmp/agent.log
 exec 3>/dev/ttyS1
 checks=0 agent=''
 
-# The shell takes the ip of busybox otherwise, which knows no alternative names.
+# The shell takes those of busybox otherwise. Its ip knows no alternative names, and its modprobe none of the modules to load besides.
 ip() { /usr/bin/ip "$@"; }
+depmod() { /usr/bin/depmod "$@"; }
+modprobe() { /usr/bin/modprobe "$@"; }
 
 report() { echo "$*" >&3; }
 
