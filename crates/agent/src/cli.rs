@@ -132,6 +132,7 @@ impl Options {
             load_modules: options.load_modules,
             enable_no_iommu: options.enable_no_iommu,
             deadline: Duration::from_secs(options.dpdk_deadline),
+            reads_overrides: true,
             proc: options.proc_root.clone(),
             modprobe: options.modprobe.clone(),
             upstream: options.upstream_mappings.clone(),

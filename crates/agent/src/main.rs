@@ -4,6 +4,7 @@ use clap::Parser;
 use futures::StreamExt;
 use multi_eni_agent::cli::{Cli, Command, Source};
 use multi_eni_agent::dpdk::pci::PciDevice;
+use multi_eni_agent::dpdk::settings::DpdkSettings;
 use multi_eni_agent::node_agent::NodeAgent;
 use multi_eni_agent::wanted::WantedEni;
 use multi_eni_agent::watch::{self, Attachments};
@@ -46,6 +47,7 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
         }
         Command::Doctor(source) => {
             let wanted = runtime.block_on(wanted(source))?;
+            agent.set_dpdk(DpdkSettings { reads_overrides: false, ..cli.options.dpdk_settings() });
             let node = agent.observe()?;
             print!("{}", doctor::text(&node, &agent.plan(&wanted)?));
             let binder = agent.binder();

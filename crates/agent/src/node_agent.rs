@@ -126,7 +126,8 @@ impl NodeAgent {
 
     fn look(&mut self, wanted: &[WantedEni]) -> Result<Look, AgentError> {
         let node = self.observe()?;
-        let (ledger, seen) = (self.ledger.ledger(), self.binder.observe(wanted));
+        let seen = self.binder.observe(wanted);
+        let ledger = self.ledger.ledger();
         let dpdk = self.binder.plan(&seen, &node, ledger, wanted, &self.settings);
         let network = plan(&node, ledger, &followed(wanted, &dpdk), &self.settings);
         let network = Plan { reports: joined(network.reports, &dpdk.reports), ..network };

@@ -222,6 +222,29 @@ fn a_process_that_is_seen_keeps_the_device_and_nothing_is_unbound() {
 }
 
 #[test]
+fn a_device_that_the_kernel_has_locked_blocks_no_turn() {
+    let node = Node::with_vfio(&[1, 2]);
+    node.turn(&[vfio(1)]);
+    node.tree.lock(&address(1));
+    // A new process: it did not begin what locks the device.
+    let mut agent = node.agent();
+    let start = Instant::now();
+    let turn = agent.turn(&[eni(1), vfio(2)]).unwrap();
+    assert_eq!((reason(&turn, "eni-1"), reason(&turn, "eni-2")), ("DeviceHeld", "Bound"));
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    let start = Instant::now();
+    assert_eq!(reason(&agent.turn(&[eni(1), vfio(2)]).unwrap(), "eni-1"), "DeviceHeld");
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    // doctor says what it sees, and ends.
+    let said = text(&command(&node, "doctor", Some(&[vfio(1)])).output().unwrap());
+    assert!(said.contains("device 0000:00:06.0: vfio-pci"), "{said}");
+    node.tree.unlock(&address(1));
+    until("the device is given back", || {
+        report(&agent.turn(&[eni(1), vfio(2)]).unwrap(), "eni-1").outcome == Outcome::Configured
+    });
+}
+
+#[test]
 fn a_driver_that_refuses_the_device_leaves_it_with_its_link() {
     let node = Node::with_vfio(&[1]);
     node.tree.faults.lock().unwrap().refusing.insert("vfio-pci".to_owned());

@@ -4,6 +4,7 @@ use super::attempts::Attempts;
 use super::bindings::{Binding, Bindings};
 use super::bindings_file::BindingsFile;
 use super::holders::{self, Holder};
+use super::override_reader::{Locked, OverrideReader};
 use super::pci::{Pci, PciAddress, PciDevice};
 use super::pci_files::PciFiles;
 use super::planner::{DpdkPlan, Input, PlannedDpdkStep, plan};
@@ -49,6 +50,7 @@ pub struct Binder {
     bindings: BindingsFile,
     attempts: Attempts,
     worker: Worker,
+    reader: OverrideReader,
     start: Instant,
     given_back: Vec<EniReport>,
 }
@@ -64,6 +66,7 @@ impl Binder {
             bindings: BindingsFile::open(state_dir, boot_id)?,
             attempts: Attempts::default(),
             worker: Worker::default(),
+            reader: OverrideReader::default(),
             start: Instant::now(),
             given_back: Vec::new(),
         })
@@ -101,17 +104,35 @@ impl Binder {
     }
 
     /// Observes the devices. If no ENI is about DPDK and upstream has left no file, nothing is looked at.
-    pub fn observe(&self, wanted: &[WantedEni]) -> Seen {
+    pub fn observe(&mut self, wanted: &[WantedEni]) -> Seen {
         let upstream = self.upstream();
         let is_about =
             !self.bindings().devices.is_empty() || wanted.iter().any(|eni| eni.dpdk.is_some()) || !upstream.is_empty();
-        let pci = if is_about { self.files.observe() } else { Pci::default() };
+        let pci = if is_about { self.observe_pci() } else { Pci::default() };
         Seen { pci, upstream }
     }
 
+    /// All devices, and `driver_override` of those of the ledger.
+    fn observe_pci(&mut self) -> Pci {
+        let mut pci = self.files.observe();
+        if !self.files.settings.reads_overrides {
+            return pci;
+        }
+        for binding in &self.bindings.bindings().devices {
+            let address = &binding.pci_address;
+            let is_running = self.attempts.of(address).is_some_and(|attempt| attempt.running().is_some());
+            let Some(device) = pci.devices.get_mut(address).filter(|_| !is_running) else { continue };
+            match self.reader.read(&self.files, address, self.worker.waker()) {
+                Ok(content) => device.driver_override = content,
+                Err(Locked) => device.is_locked = true,
+            }
+        }
+        pci
+    }
+
     /// Observes all devices, whatever the ENIs are about.
-    pub fn observe_all(&self) -> Seen {
-        Seen { pci: self.files.observe(), upstream: self.upstream() }
+    pub fn observe_all(&mut self) -> Seen {
+        Seen { pci: self.observe_pci(), upstream: self.upstream() }
     }
 
     fn upstream(&self) -> Vec<UpstreamBinding> {

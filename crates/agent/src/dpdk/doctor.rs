@@ -42,9 +42,6 @@ pub fn text(
         }
         let driver = device.driver.as_deref().unwrap_or("no driver");
         let _ = write!(out, "  device {address}: {driver}");
-        if let Some(name) = &device.driver_override {
-            let _ = write!(out, ", driver_override {name}");
-        }
         if !device.links.is_empty() {
             let _ = write!(out, ", link {}", device.links.join(", "));
         }

@@ -5,8 +5,9 @@
 //! - [`bindings`]: what the agent has bound. [`bindings_file`] stores it.
 //! - [`step`], [`obstacle`], [`attempts`], [`settings`]: the words of the plan: steps, reasons, and what was tried so far.
 //! - [`move_device`]: the next step of one device towards a driver. [`checks`]: what must hold before the first step.
-//! - [`planner`]: all ENIs together. It is pure.
-//! - [`pci_files`], [`holders`]: sysfs and the processes that hold a device. [`worker`]: makes steps on threads of their own.
+//! - [`planner`]: all ENIs together, with the [`reports`]. It is pure.
+//! - [`pci_files`], [`holders`]: sysfs and the processes that hold a device. [`worker`] makes steps on threads of their own, and
+//!   [`override_reader`] reads what the kernel may not answer.
 //! - [`binder`]: joins them. [`doctor`] and [`clean`]: the commands.
 
 pub mod attempts;
@@ -22,11 +23,13 @@ pub mod holders;
 mod model;
 mod move_device;
 pub mod obstacle;
+pub mod override_reader;
 pub mod pci;
 pub mod pci_files;
 pub mod planner;
 #[cfg(test)]
 mod properties;
+mod reports;
 pub mod settings;
 pub mod step;
 #[cfg(test)]

@@ -88,8 +88,10 @@ pub struct PciDevice {
     pub device: Option<u16>,
     /// The driver.
     pub driver: Option<String>,
-    /// The driver that the kernel must use at the next probe.
+    /// The driver that the kernel must use at the next probe. It is read of the devices of the ledger alone.
     pub driver_override: Option<String>,
+    /// Whether the kernel is busy with the device: it does not answer what `driver_override` is.
+    pub is_locked: bool,
     /// The NUMA node.
     pub numa_node: Option<i32>,
     /// The IOMMU group.

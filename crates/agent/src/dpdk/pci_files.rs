@@ -42,7 +42,7 @@ impl PciFiles {
         }
     }
 
-    /// Reads one device.
+    /// Reads one device, without its `driver_override`. This never waits for the kernel.
     pub fn device(&self, address: &PciAddress) -> PciDevice {
         let directory = self.directory(address);
         let id = |name: &str| {
@@ -54,7 +54,8 @@ impl PciFiles {
             vendor: id("vendor"),
             device: id("device"),
             driver: self.driver(address),
-            driver_override: self.driver_override(address),
+            driver_override: None,
+            is_locked: false,
             // -1 means that the machine has no NUMA nodes.
             numa_node: read(&directory.join("numa_node")).and_then(|text| text.parse().ok()).filter(|node| *node >= 0),
             iommu_group: group.map(|number| IommuGroup {
@@ -131,7 +132,8 @@ impl PciFiles {
         last_part_of_link(&self.directory(address).join("driver"))
     }
 
-    fn driver_override(&self, address: &PciAddress) -> Option<String> {
+    /// Reads `driver_override`. While the kernel binds or unbinds the device, this waits, and cannot be ended.
+    pub fn driver_override(&self, address: &PciAddress) -> Option<String> {
         read(&self.directory(address).join("driver_override")).filter(|text| !text.is_empty() && text != "(null)")
     }
 

@@ -9,6 +9,7 @@ use super::driver::DpdkDriver;
 use super::move_device::next_step;
 use super::obstacle::DpdkObstacle;
 use super::pci::{Pci, PciAddress, PciDevice};
+use super::reports::{bound, changing, device_report, refused, report, report_of_binding};
 use super::settings::DpdkSettings;
 use super::step::{DeviceStep, DpdkStep, Goal};
 use super::upstream::{UpstreamBinding, original_driver};
@@ -88,6 +89,14 @@ pub fn plan(input: Input<'_>) -> DpdkPlan {
         }
     }
     planner.plan
+}
+
+/// Whether a device may leave its kernel driver.
+enum Leave {
+    May,
+    /// Its link is not to be seen here.
+    NotSeen,
+    MustNot(Obstacle),
 }
 
 struct Planner<'a> {
@@ -221,6 +230,14 @@ impl<'a> Planner<'a> {
             };
             return self.report(eni, binding, device, Outcome::Blocked(Obstacle::Dpdk(obstacle)));
         }
+        if device.is_locked {
+            let what = format!(
+                "the kernel is still busy with the device {address}, which another process began to bind or to unbind: a process holds it, \
+                 or the driver waits for something"
+            );
+            let outcome = Outcome::Blocked(Obstacle::Dpdk(DpdkObstacle::DeviceHeld(what)));
+            return self.report(eni, binding, device, outcome);
+        }
         if let Some(eni) = eni
             && (binding.uid != eni.uid || binding.attachment != eni.name)
         {
@@ -235,23 +252,23 @@ impl<'a> Planner<'a> {
         if let (Goal::Bind(driver), Some(eni)) = (goal, eni)
             && device.driver.is_some()
             && !device.has_dpdk_driver()
-            && let Some(why) = self.must_not_leave_kernel(eni, binding, driver)
         {
-            match why {
-                Some(obstacle) => {
+            match self.may_leave_kernel(eni, binding, driver) {
+                Leave::May => {}
+                Leave::NotSeen => return self.link_not_back(Some(eni), binding, device, goal),
+                Leave::MustNot(obstacle) => {
                     self.give_up(name, address, goal, obstacle.to_string());
                     return self.report(Some(eni), binding, device, Outcome::Blocked(obstacle));
                 }
-                None => return self.link_not_back(Some(eni), binding, device, goal),
             }
         }
         let next = next_step(device, goal, binding.original_driver.as_deref(), &pci.drivers);
         let has_done = |step: &DeviceStep| attempt.is_some_and(|attempt| attempt.has_done(goal, step));
         match (next, goal) {
-            (None, Goal::Bind(_)) => self.report(eni, binding, device, self.bound(address, device)),
+            (None, Goal::Bind(_)) => self.report(eni, binding, device, bound(pci, address, device)),
             // The device works. A driver_override that stays says no more than which driver the device has.
             (Some(step @ DeviceStep::ClearOverride), Goal::Bind(_)) if has_done(&step) => {
-                self.report(eni, binding, device, self.bound(address, device));
+                self.report(eni, binding, device, bound(pci, address, device));
             }
             (None, Goal::Restore) if device.links.is_empty() => self.link_not_back(eni, binding, device, goal),
             (None, Goal::Restore) => {
@@ -261,16 +278,6 @@ impl<'a> Planner<'a> {
                     (Some(_), None) => return,
                     (None, _) => Outcome::Restored { device: address.to_string() },
                 };
-                self.report(eni, binding, device, outcome);
-            }
-            (Some(step), _) if has_done(&step) => {
-                let driver = device.driver.as_deref().unwrap_or("none");
-                let had_no_effect = || format!("to {step} had no effect: the driver of the device is {driver}");
-                let error =
-                    attempt.and_then(|attempt| attempt.last_error(goal)).map_or_else(had_no_effect, str::to_owned);
-                let why = format!("the agent could not {goal} (device {address}): {error}");
-                self.give_up(name, address, goal, why.clone());
-                let outcome = Outcome::Blocked(Obstacle::Dpdk(refused(&StepError::Failed(why), goal)));
                 self.report(eni, binding, device, outcome);
             }
             (Some(step), _) => {
@@ -284,22 +291,16 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Whether a device with a kernel driver must keep it, with the obstacle. Without one, the link is not to be seen.
-    #[expect(clippy::option_option, reason = "whether, and why")]
-    fn must_not_leave_kernel(
-        &self,
-        eni: &WantedEni,
-        binding: &Binding,
-        driver: DpdkDriver,
-    ) -> Option<Option<Obstacle>> {
-        let dpdk = eni.dpdk.as_ref()?;
+    /// Whether a device of the ledger may leave its kernel driver. It was checked before the device came into the ledger, and again now.
+    fn may_leave_kernel(&self, eni: &WantedEni, binding: &Binding, driver: DpdkDriver) -> Leave {
+        let Some(dpdk) = &eni.dpdk else { return Leave::NotSeen };
         match self.checks().check(binding.mac, driver, dpdk) {
-            Err(obstacle) => Some(Some(obstacle)),
-            Ok(Checked::Ready { address, .. }) if address == binding.pci_address => None,
+            Err(obstacle) => Leave::MustNot(obstacle),
+            Ok(Checked::Ready { address, .. }) if address == binding.pci_address => Leave::May,
             Ok(Checked::First { step, .. }) => {
-                Some(Some(Obstacle::Dpdk(DpdkObstacle::BindFailed(format!("to {step} has to come first")))))
+                Leave::MustNot(Obstacle::Dpdk(DpdkObstacle::BindFailed(format!("to {step} has to come first"))))
             }
-            Ok(Checked::NoLink | Checked::Ready { .. }) => Some(None),
+            Ok(Checked::NoLink | Checked::Ready { .. }) => Leave::NotSeen,
         }
     }
 
@@ -332,16 +333,23 @@ impl<'a> Planner<'a> {
         find_link(self.input.node, mac, &self.input.network.link_kinds)
     }
 
-    /// A step of the node that comes before the first of the device.
+    /// A step towards the goal. A step that was made already had no effect, so that the goal is given up.
     fn device_step(&mut self, attachment: &str, address: PciAddress, goal: Goal, step: DeviceStep) {
         let attempt = self.input.attempts.of(&address);
         if attempt.is_some_and(|attempt| attempt.running().is_some()) {
             return;
         }
         if attempt.is_some_and(|attempt| attempt.has_done(goal, &step)) {
-            let error = attempt.and_then(|attempt| attempt.last_error(goal)).map(str::to_owned);
-            let why = error.unwrap_or_else(|| format!("to {step} had no effect"));
-            return self.give_up(attachment, &address, goal, why);
+            let driver =
+                self.input.pci.devices.get(&address).and_then(|device| device.driver.as_deref()).unwrap_or("none");
+            let had_no_effect = || format!("to {step} had no effect: the driver of the device is {driver}");
+            let error = attempt.and_then(|attempt| attempt.last_error(goal)).map_or_else(had_no_effect, str::to_owned);
+            return self.give_up(
+                attachment,
+                &address,
+                goal,
+                format!("the agent could not {goal} (device {address}): {error}"),
+            );
         }
         self.push(attachment, DpdkStep::Device { address, goal, step });
     }
@@ -352,20 +360,6 @@ impl<'a> Planner<'a> {
 
     fn push(&mut self, attachment: &str, step: DpdkStep) {
         self.plan.steps.push(PlannedDpdkStep { attachment: attachment.to_owned(), step });
-    }
-
-    fn bound(&self, address: &PciAddress, device: &PciDevice) -> Outcome {
-        let driver = device.driver.clone().unwrap_or_default();
-        let is_noiommu = device.iommu_group.as_ref().is_some_and(|group| group.is_noiommu);
-        let is_igb_uio = driver == DpdkDriver::IgbUio.name();
-        let note = if is_noiommu {
-            Some("without an IOMMU: the program can write to all memory of the node".to_owned())
-        } else if is_igb_uio && self.input.pci.write_combining == Some(false) {
-            Some("igb_uio maps without write-combining (wc_activate is 0), which makes ENA slow".to_owned())
-        } else {
-            None
-        };
-        Outcome::Bound { device: address.to_string(), driver, note }
     }
 
     /// Without a device, the link is that of the network's report.
@@ -383,28 +377,8 @@ impl<'a> Planner<'a> {
                 }
                 self.plan.reports.push(report(eni, link, outcome));
             }
-            None => self.plan.reports.push(EniReport {
-                attachment: binding.attachment.clone(),
-                uid: binding.uid.clone(),
-                generation: None,
-                link,
-                outcome,
-            }),
+            None => self.plan.reports.push(report_of_binding(binding, link, outcome)),
         }
-    }
-}
-
-fn report(eni: &WantedEni, link: Option<LinkReport>, outcome: Outcome) -> EniReport {
-    EniReport { attachment: eni.name.clone(), uid: eni.uid.clone(), generation: eni.generation, link, outcome }
-}
-
-/// A device without a link, as a report.
-fn device_report(address: &PciAddress, device: &PciDevice) -> LinkReport {
-    LinkReport {
-        parent_device: Some(address.to_string()),
-        driver: device.driver.clone(),
-        numa_node: device.numa_node,
-        ..LinkReport::default()
     }
 }
 
@@ -427,20 +401,5 @@ fn new_binding(
         original_driver,
         driver: driver.to_owned(),
         rolling_back: None,
-    }
-}
-
-fn changing(goal: Goal) -> DpdkObstacle {
-    DpdkObstacle::InProgress(match goal {
-        Goal::Bind(driver) => format!("the device is on its way to {driver}"),
-        Goal::Restore => "the device is on its way back to its kernel driver".to_owned(),
-    })
-}
-
-fn refused(why: &StepError, goal: Goal) -> DpdkObstacle {
-    match (why, goal) {
-        (StepError::Held(why), _) => DpdkObstacle::DeviceHeld(why.clone()),
-        (StepError::Failed(why), Goal::Bind(_)) => DpdkObstacle::BindFailed(why.clone()),
-        (StepError::Failed(why), Goal::Restore) => DpdkObstacle::RestoreFailed(why.clone()),
     }
 }

@@ -12,6 +12,9 @@ pub struct DpdkSettings {
     pub enable_no_iommu: bool,
     /// How long a step may take before its device counts as held.
     pub deadline: Duration,
+    /// Whether `driver_override` is read. A process that reads it of a device that the kernel has locked cannot end before the kernel
+    /// unlocks the device, so `doctor` does not.
+    pub reads_overrides: bool,
     /// Where processes are seen.
     pub proc: PathBuf,
     /// The program that loads modules.
@@ -26,6 +29,7 @@ impl Default for DpdkSettings {
             load_modules: false,
             enable_no_iommu: false,
             deadline: Duration::from_secs(30),
+            reads_overrides: true,
             proc: "/proc".into(),
             modprobe: "modprobe".into(),
             upstream: "/var/lib/aws-multi-eni-controller/interface-mappings.json".into(),

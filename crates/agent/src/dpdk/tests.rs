@@ -290,6 +290,16 @@ fn an_unbind_that_does_not_return_is_reported_after_the_deadline_and_nothing_els
 }
 
 #[test]
+fn a_device_that_the_kernel_has_locked_is_left_alone() {
+    let mut world = bound();
+    (world.device(1).driver, world.device(1).is_locked) = (None, true);
+    for wanted in [vec![], vec![eni(1)], vec![dpdk_eni(1)]] {
+        assert_eq!(reason(&mut world, &wanted), "DeviceHeld");
+    }
+    assert_eq!(world.made, Vec::<String>::new());
+}
+
+#[test]
 fn another_driver_for_dpdk_is_bound_without_a_way_over_the_kernels() {
     let mut world = bound();
     let Outcome::Bound { driver, .. } = outcome(&mut world, &[with("igb_uio")]) else { panic!() };

@@ -41,6 +41,11 @@ impl Worker {
         self.waker = Some(waker);
     }
 
+    /// What is told when a step ends.
+    pub fn waker(&self) -> Option<&Waker> {
+        self.waker.as_ref()
+    }
+
     /// Starts a step. At most one runs for each device; the caller sees to that.
     pub fn start(&self, files: &PciFiles, address: &PciAddress, step: &DeviceStep) {
         let (files, step, waker, send) = (files.clone(), step.clone(), self.waker.clone(), self.send.clone());

@@ -119,6 +119,21 @@ impl Tree {
         fs::rename(path.with_extension("served"), &path).unwrap();
     }
 
+    /// The kernel locks a device: what reads or writes `driver_override` waits.
+    pub fn lock(&self, address: &str) {
+        let path = self.device(address).join("driver_override");
+        fs::rename(&path, path.with_extension("unlocked")).unwrap();
+        make_fifo(&path);
+    }
+
+    /// The kernel unlocks the device. What waits goes on.
+    pub fn unlock(&self, address: &str) {
+        let path = self.device(address).join("driver_override");
+        let waits = File::options().write(true).open(&path).unwrap();
+        fs::rename(path.with_extension("unlocked"), &path).unwrap();
+        drop(waits);
+    }
+
     /// Every write to `unbind` of the driver fails from now on.
     pub fn break_unbind(&self, driver: &str) {
         let path = self.unbind_file(driver);
