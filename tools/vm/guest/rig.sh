@@ -43,6 +43,10 @@ explain() {
 	ip route show table all
 	echo '--- doctor'
 	doctor
+	echo '--- what the threads of the agent wait for in the kernel'
+	for thread in /proc/"$agent"/task/*; do
+		cat "$thread/comm" "$thread/stack"
+	done
 	echo '--- the end of the log of the agent'
 	tail -n 20 $LOG
 }
@@ -58,7 +62,18 @@ stop_agent() {
 	wait "$agent"
 }
 
-doctor() { multi-eni-agent doctor --attachments-file $ATTACHMENTS 2>&1; }
+# doctor: what it says within 10 s. A process that waits for the kernel cannot be ended, so nothing waits for it.
+doctor() {
+	rm -f /tmp/doctor.end
+	(
+		multi-eni-agent doctor --attachments-file $ATTACHMENTS >/tmp/doctor 2>&1
+		touch /tmp/doctor.end
+	) &
+	end=$(($(seconds) + 10))
+	while [ ! -e /tmp/doctor.end ] && [ "$(seconds)" -lt $end ]; do usleep 50000; done
+	cat /tmp/doctor
+	[ -e /tmp/doctor.end ]
+}
 
 # doctor_says TEXT
 doctor_says() { doctor | grep -F "$1"; }
