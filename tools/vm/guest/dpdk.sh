@@ -96,6 +96,14 @@ attachments
 check 'enableDPDK comes: the device is bound again' is_bound
 check 'its rules are gone' has_no_rules
 
+stop_agent
+attachments -e '/dpdkDriver/s/vfio-pci/uio_pci_generic/'
+start_agent --load-modules
+check 'uio_pci_generic does not take this NIC, and the agent says so' log_says 'BindFailed'
+check 'the device has its kernel driver and its link again' is_given_back
+attachments
+check 'dpdkDriver is vfio-pci again: the device is bound' is_bound
+
 report 'unplug eni1'
 check 'a bound device can be unplugged' is_unplugged
 check 'doctor says so' doctor_says '(LinkAbsent)'

@@ -43,6 +43,8 @@ explain() {
 	ip route show table all
 	echo '--- doctor'
 	doctor
+	echo '--- the end of the log of the kernel'
+	dmesg | tail -n 10
 	echo '--- what the threads of the agent wait for in the kernel'
 	for thread in /proc/"$agent"/task/*; do
 		cat "$thread/comm" "$thread/stack"
