@@ -77,6 +77,18 @@ def qmp(directory, execute, **arguments):
                 raise RuntimeError(f"QEMU refuses {execute}: {answer['error'].get('desc')}")
 
 
+def plug(directory, nic):
+    """Plugs a NIC in. QEMU ends an unplug a moment after the guest has lost the device, and refuses a second one until then."""
+    last = time.monotonic() + 20
+    while True:
+        try:
+            return qmp(directory, "device_add", **device(nic))
+        except RuntimeError:
+            if time.monotonic() > last:
+                raise
+        time.sleep(0.2)
+
+
 def follow(guest, directory):
     """Does what the guest asks, and prints its checks. Returns the number of checks, of failures, and the guest's own number."""
     checks = failures = 0
@@ -84,7 +96,7 @@ def follow(guest, directory):
         line = line.rstrip()
         word, _, rest = line.partition(" ")
         if word == "plug":
-            qmp(directory, "device_add", **device(rest))
+            plug(directory, rest)
         elif word == "unplug":
             qmp(directory, "device_del", id=rest)
         elif word == "done":
@@ -122,6 +134,8 @@ def main():
         timer.start()
         try:
             checks, failures, announced = follow(guest, directory)
+        except (OSError, RuntimeError) as error:
+            sys.exit(f"node-vm: {error}")
         finally:
             timer.cancel()
             guest.kill()
