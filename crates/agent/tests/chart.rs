@@ -145,11 +145,20 @@ fn dpdk_and_the_device_plugin_widen_the_rights_by_values_of_their_own() -> Resul
 
     let (dpdk, events) = pod(&["nodeAgent.dpdk.enabled=true"])?;
     assert_eq!((writable(&dpdk), events), (vec!["state", "sys", "sysctls"], 2), "a Role and its binding");
-    assert_eq!((&dpdk["hostPID"], capabilities(&dpdk)), (&json!(true), json!(["NET_ADMIN", "SYS_PTRACE"])));
+    assert_eq!(
+        (&dpdk["hostPID"], capabilities(&dpdk)),
+        (&json!(true), json!(["NET_ADMIN", "DAC_READ_SEARCH", "SYS_PTRACE"]))
+    );
     assert!(!has(&dpdk, "--load-modules") && !has(&dpdk, "--enable-no-iommu"));
     let all = ["nodeAgent.dpdk.enabled=true", "nodeAgent.dpdk.loadModules=true", "nodeAgent.dpdk.enableNoIOMMU=true"];
     let (all, _) = pod(&all)?;
-    assert_eq!(capabilities(&all), json!(["NET_ADMIN", "SYS_PTRACE", "SYS_MODULE"]));
+    assert_eq!(capabilities(&all), json!(["NET_ADMIN", "DAC_READ_SEARCH", "SYS_PTRACE", "SYS_MODULE"]));
     assert!(has(&all, "--load-modules") && has(&all, "--enable-no-iommu"));
+    // Not the whole of /etc, and no way up.
+    for path in ["/config.json", "/etc/config.json", "/etc/../pcidp/config.json", "etc/pcidp/config.json"] {
+        let value = format!("nodeAgent.devicePlugin.sriovConfig={path}");
+        assert!(render(&plane, &["nodeAgent.enabled=true", &value]).is_err(), "{path}");
+    }
+    plane.passed();
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The audit of `multi-eni drain`: all ENIs that EC2 shows with this cluster's ownership tag. It reads EC2 only, and neither reads
 //! nor changes the cache.
 
+use crate::calls::describe::Weight;
 use crate::convert;
 use crate::ec2::Ec2;
 use multi_eni_api::names;
@@ -24,7 +25,7 @@ impl Ec2 {
     /// [`CallError`] if EC2 did not answer, or answered with an error.
     pub async fn describe_owned(&self) -> Result<OwnedEnis, CallError> {
         let filter = convert::filter(&format!("tag:{}", names::TAG_CLUSTER), [self.inner.cluster.uid.as_str()]);
-        let all = self.all_enis(filter).await?;
+        let all = self.all_enis(filter, Weight::Heavy).await?;
         Ok(OwnedEnis { enis: all.enis, without_id: all.unreadable.len() })
     }
 }

@@ -115,8 +115,8 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let missing_for_a_person = missing_by_node(attachments, former, desired_by_node, &standing);
     let failed = blocked.len() + unconfigured.len() + missing_for_a_person;
     let is_live = |attachment: &&&Attachment| attachment.deleting.is_none();
-    let stalled = missing_for_a_person
-        + blocked.iter().copied().filter(is_live).filter(asked_for).filter(|eni| !is_ready(eni)).count();
+    let stopped = blocked.iter().copied().chain(&unconfigured);
+    let stalled = missing_for_a_person + stopped.filter(is_live).filter(asked_for).filter(|eni| !is_ready(eni)).count();
 
     let (entries, omitted) = entries(previous, attachments, mtu, now);
     let mut status = NodeEniStatus {

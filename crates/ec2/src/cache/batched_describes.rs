@@ -2,6 +2,7 @@
 //! calls, applies the answer to the cache and reports what changed. It never decides which lookups are needed.
 
 use crate::batcher::Batcher;
+use crate::calls::describe::Weight;
 use crate::changed::Changed;
 use crate::convert::{self, Unreadable};
 use crate::ec2::Ec2;
@@ -43,7 +44,7 @@ impl Ec2 {
 
     pub(crate) async fn fetch_uids(&self, uids: BTreeSet<String>) -> Result<(), CallError> {
         let name = format!("tag:{}", names::TAG_ATTACHMENT_UID);
-        let page = self.all_enis(convert::filter(&name, uids.iter().map(String::as_str))).await?;
+        let page = self.all_enis(convert::filter(&name, uids.iter().map(String::as_str)), Weight::Light).await?;
         self.inner.uids.answered(&uids);
         // An ENI that EC2 shows without an ID exists, so it is not recorded as absent.
         let hidden = Self::attachments_among(&page.unreadable);
@@ -54,7 +55,7 @@ impl Ec2 {
 
     pub(crate) async fn fetch_enis(&self, ids: BTreeSet<EniId>) -> Result<(), CallError> {
         let filter = convert::filter("network-interface-id", ids.iter().map(EniId::as_str));
-        let page = self.all_enis(filter).await?;
+        let page = self.all_enis(filter, Weight::Light).await?;
         self.inner.enis.answered(&ids);
         let asked = page.answered_ids(&ids);
         self.change(|cache| ((), cache.finish_lookup_by_id(page.started, &asked, page.enis)));
@@ -63,7 +64,7 @@ impl Ec2 {
 
     pub(crate) async fn fetch_instances(&self, ids: BTreeSet<InstanceId>) -> Result<(), CallError> {
         let filter = convert::filter("attachment.instance-id", ids.iter().map(InstanceId::as_str));
-        let mut page = self.all_enis(filter).await?;
+        let mut page = self.all_enis(filter, Weight::of_instances(ids.len())).await?;
         self.inner.instances.answered(&ids);
         // An ENI without an ID occupies its slot as well.
         page.enis.extend(page.unreadable.drain(..).map(Unreadable::occupant));

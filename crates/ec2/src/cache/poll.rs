@@ -2,6 +2,7 @@
 //! and less often the longer the ENI takes: an ENI that is stuck for minutes is not worth a call a second.
 
 use crate::batcher::VALUES_A_FILTER;
+use crate::calls::describe::Weight;
 use crate::convert;
 use crate::ec2::Ec2;
 use crate::lock::lock;
@@ -72,7 +73,7 @@ impl Ec2 {
             .collect();
         for chunk in due.chunks(VALUES_A_FILTER) {
             let filter = convert::filter("network-interface-id", chunk.iter().map(EniId::as_str));
-            let page = self.all_enis(filter).await?;
+            let page = self.all_enis(filter, Weight::Light).await?;
             let asked = page.answered_ids(&chunk.iter().cloned().collect::<BTreeSet<EniId>>());
             self.change(|cache| ((), cache.finish_poll(page.started, &asked, page.enis)));
         }

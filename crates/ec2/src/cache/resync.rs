@@ -2,6 +2,7 @@
 //! ENIs of each page at once, but absences only when all pages were answered.
 
 use crate::cache::page_size::PageSize;
+use crate::calls::describe::Weight;
 use crate::changed::Changed;
 use crate::convert;
 use crate::ec2::Ec2;
@@ -66,7 +67,7 @@ impl Ec2 {
     /// [`CallError`] if EC2 did not answer, or answered with an error.
     pub async fn upstreams(&self) -> Result<Vec<ObservedEni>, CallError> {
         let filter = convert::filter(&format!("tag:{}", names::UPSTREAM_TAG_MANAGED_BY), [names::UPSTREAM_MANAGER]);
-        self.all_enis(filter).await.map(|page| page.enis)
+        self.all_enis(filter, Weight::Heavy).await.map(|page| page.enis)
     }
 
     /// How long the last whole resync took; zero before the first. With many ENIs or a slow EC2 it may be longer than the interval,
@@ -83,7 +84,7 @@ impl Ec2 {
         let (mut began, mut shown, mut token) = (None, BTreeSet::new(), None);
         let mut unreadable = Vec::new();
         loop {
-            let page = self.eni_page(filter.clone(), page_size, token.take()).await?;
+            let page = self.eni_page(filter.clone(), Weight::Heavy, page_size, token.take()).await?;
             let began = *began.get_or_insert(page.started);
             shown.extend(page.enis.iter().map(|seen| seen.id.clone()));
             self.change(|cache| ((), cache.apply_shown(page.enis)));

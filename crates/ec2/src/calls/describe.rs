@@ -19,8 +19,27 @@ use tokio_util::task::AbortOnDropHandle;
 /// Maximum number of items in a page of EC2.
 const PAGE: i32 = 1000;
 
+/// Instances whose ENIs are few, also with a dozen ENIs each.
+const LIGHT_INSTANCES: usize = 10;
+
 /// Maximum number of instance types in a page of EC2.
 const TYPES_A_PAGE: i32 = 100;
+
+/// How much an answer with ENIs may be to parse and to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// A few ENIs, or ENIs of this cluster by their IDs. Somebody waits for the answer.
+    Light,
+    /// A thousand ENIs, perhaps with dozens of addresses each.
+    Heavy,
+}
+
+impl Weight {
+    /// The weight of a lookup of this many instances.
+    pub fn of_instances(number: usize) -> Self {
+        if number > LIGHT_INSTANCES { Self::Heavy } else { Self::Light }
+    }
+}
 
 /// One page of ENIs.
 pub(crate) struct EniPage {
@@ -56,15 +75,17 @@ fn following(token: Option<&str>) -> Option<String> {
 }
 
 impl Ec2 {
-    /// One page of ENIs, `size` at most. With [`Options::pages_apart`](crate::options::Options::pages_apart) it waits until no other
-    /// page is asked for or parsed.
+    /// One page of ENIs, `size` at most. A [`Weight::Heavy`] page waits until no other one is asked for or parsed, if the options say
+    /// that pages are [apart](crate::options::Options::pages_apart).
     pub(crate) async fn eni_page(
         &self,
         filter: Filter,
+        weight: Weight,
         size: i32,
         token: Option<String>,
     ) -> Result<EniPage, CallError> {
-        let Some(apart) = &self.inner.options.pages_apart else {
+        let apart = self.inner.options.pages_apart.as_ref().filter(|_| weight == Weight::Heavy);
+        let Some(apart) = apart else {
             let (started, answer) = self.ask_for_enis(&self.inner.client, filter, size, token).await?;
             return Ok(self.read_enis(started, &answer));
         };
@@ -113,10 +134,10 @@ impl Ec2 {
     }
 
     /// All ENIs that the filter matches; `started` is when the first page was requested.
-    pub(crate) async fn all_enis(&self, filter: Filter) -> Result<EniPage, CallError> {
-        let mut all = self.eni_page(filter.clone(), PAGE, None).await?;
+    pub(crate) async fn all_enis(&self, filter: Filter, weight: Weight) -> Result<EniPage, CallError> {
+        let mut all = self.eni_page(filter.clone(), weight, PAGE, None).await?;
         while let Some(token) = all.next.take() {
-            let page = self.eni_page(filter.clone(), PAGE, Some(token)).await?;
+            let page = self.eni_page(filter.clone(), weight, PAGE, Some(token)).await?;
             all.enis.extend(page.enis);
             all.unreadable.extend(page.unreadable);
             all.next = page.next;

@@ -195,6 +195,10 @@ impl CatalogState {
 fn add_subnets(catalog: &mut Ec2Catalog, found: Vec<ObservedSubnet>) {
     for mut subnet in found {
         let known = catalog.subnets.get(&subnet.id);
+        // A Describe that began earlier may be answered later.
+        if known.is_some_and(|known| known.as_of > subnet.as_of) {
+            continue;
+        }
         let more = known.is_some_and(|known| known.free_addresses < subnet.free_addresses);
         subnet.grown = if more { Some(subnet.as_of) } else { known.and_then(|known| known.grown) };
         catalog.missing_subnets.remove(&subnet.id);

@@ -2,7 +2,7 @@
 //! recorded shape through the real client.
 
 use crate::call_report::CallReport;
-use crate::calls::describe::EniPage;
+use crate::calls::describe::{EniPage, Weight};
 use crate::convert;
 use crate::ec2::Ec2;
 use crate::options::{Options, PagesApart};
@@ -116,7 +116,7 @@ fn asked_for_managed(canned: &Canned) -> Vec<bool> {
 
 async fn page(items: &str) -> EniPage {
     let (ec2, _) = ec2(vec![enis(items)]);
-    ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap()
+    ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), Weight::Heavy, 1000, None).await.unwrap()
 }
 
 async fn one(item: &str) -> ObservedEni {
@@ -222,7 +222,7 @@ async fn an_eni_without_an_id_hides_only_itself() {
 async fn managed_resources_are_requested_where_ec2_knows_the_parameter() {
     let (ec2, canned) = ec2(vec![(400, unknown_parameter()), enis(""), enis(""), instances("")]);
     for _ in 0..2 {
-        ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap();
+        ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), Weight::Heavy, 1000, None).await.unwrap();
     }
     assert_eq!(asked_for_managed(&canned), [true, false, false], "the refusal of the parameter is remembered");
     ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
@@ -237,11 +237,11 @@ async fn managed_instances_are_requested_where_ec2_knows_the_parameter() {
         ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
     }
     assert_eq!(asked_for_managed(&canned), [true, false, false], "the refusal of the parameter is remembered");
-    ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap();
+    ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), Weight::Heavy, 1000, None).await.unwrap();
     assert_eq!(asked_for_managed(&canned).last(), Some(&false), "the other Describe knows it, too");
     let (ec2, canned) = self::ec2(vec![instances(""), enis("")]);
     ec2.all_instances(convert::filter("instance-id", ["i-0cc0cc0cc0cc0cc01"])).await.unwrap();
-    ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None).await.unwrap();
+    ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), Weight::Heavy, 1000, None).await.unwrap();
     assert_eq!(asked_for_managed(&canned), [true, true]);
 }
 
@@ -280,7 +280,7 @@ fn pages_are_requested_and_parsed_apart_and_one_at_a_time() {
     let apart = Canned::new(vec![page.clone(), page.clone(), page]);
     let pages_apart = Some(PagesApart { runtime: pages.handle().clone(), client: apart.client() });
     let (ec2, others) = ec2_with(Options { pages_apart, ..Options::default() }, Vec::new());
-    let page = || ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None);
+    let page = || ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), Weight::Heavy, 1000, None);
     let answers = caller.block_on(async { tokio::join!(page(), page(), page()) });
     for page in [answers.0, answers.1, answers.2] {
         assert_eq!(page.unwrap().enis.len(), 1);
@@ -289,6 +289,14 @@ fn pages_are_requested_and_parsed_apart_and_one_at_a_time() {
     assert_eq!(*apart.threads.lock().unwrap(), [parser; 3]);
     assert_eq!(apart.most_at_once.load(Ordering::Acquire), 1);
     assert_eq!(*others.asked.lock().unwrap(), [""; 0]);
+    // A lookup of few instances waits for no page: its call has the other client, which has no answer here.
+    assert_eq!(Weight::of_instances(10), Weight::Light);
+    assert_eq!(Weight::of_instances(11), Weight::Heavy);
+    let turn = ec2.inner.page_turn.try_acquire().unwrap();
+    others.answers.lock().unwrap().push(enis(&format!("<item>{PLAIN}</item>")));
+    let light = ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), Weight::Light, 1000, None);
+    assert_eq!(caller.block_on(light).unwrap().enis.len(), 1);
+    drop(turn);
 }
 
 #[tokio::test]

@@ -132,8 +132,6 @@ pub struct Assignment {
     /// are replaced when it is the node's turn. An ENIAttachment that stays because no new ENI could be attached is not in it:
     /// the node takes no turn for it.
     pub outdated: BTreeMap<String, BTreeSet<String>>,
-    /// ENIAttachments (by name) that stay although the spec does not describe them, or while it is not known whether it does, and why.
-    pub kept: BTreeMap<String, UnassignedReason>,
     /// For each NodeENI (by UID) the ENIAttachments (by name) that are deleted once the removal pace permits it for this node,
     /// and why.
     pub losing: BTreeMap<String, BTreeMap<String, Cause>>,

@@ -160,8 +160,6 @@ impl NodePlanner<'_> {
             for attachment in mine.iter().filter(|attachment| attachment.deleting.is_none()) {
                 if gone(&attachment) {
                     self.remove(attachment, RemovalReason::Unattachable);
-                } else {
-                    self.plan.kept.insert(attachment.name.clone(), why.clone());
                 }
             }
         }

@@ -34,12 +34,6 @@ impl<'a> NodePlanner<'a> {
         let live: Vec<&Attachment> = mine.iter().copied().filter(|attachment| attachment.deleting.is_none()).collect();
         let kept = kept(&input, &live, wanted, unplaced);
         let is_kept = |attachment: &Attachment| kept.iter().any(|other| other.name == attachment.name);
-        for place in unplaced {
-            let subnet = place.subnet.as_str();
-            for attachment in kept.iter().filter(|attachment| attachment.request.subnet_id == subnet) {
-                self.plan.kept.insert(attachment.name.clone(), place.why.clone());
-            }
-        }
         for new in wanted {
             let holder = kept
                 .iter()
@@ -113,7 +107,6 @@ impl<'a> NodePlanner<'a> {
                 let stop = stop.as_ref().filter(|_| in_use);
                 if let Some(Obstacle { why, keeps_turn: false }) = stop {
                     // The node takes no turn in the rollout, so other nodes can use it.
-                    self.plan.kept.insert(attachment.name.clone(), why.clone());
                     self.stays(nodeeni, why.clone());
                     continue;
                 }

@@ -109,16 +109,16 @@ fn staying(
     let spec = nodeeni.and_then(|nodeeni| nodeeni.spec.as_ref().ok());
     let eni_attachment = &attachment.attachment;
     let forecast = outdated.reasons.iter().find_map(|why| match (why, spec) {
-        (UnassignedReason::SubnetUnconfirmed { subnet, until, .. }, Some(spec))
+        (UnassignedReason::SubnetUnconfirmed { subnet, .. }, Some(spec))
             if subnet.as_str() == eni_attachment.request.subnet_id =>
         {
-            unconfirmed::forecast(input.catalog, spec, subnet).map(|forecast| (forecast, *until))
+            unconfirmed::forecast(input.catalog, spec, subnet)
         }
         _ => None,
     });
-    if let Some((forecast, until)) = forecast {
+    if let Some(forecast) = forecast {
         let mark = if forecast.is_replaced() { LineKind::Replace } else { LineKind::Remove };
-        let message = forecast.steps(&eni_attachment.request.subnet_id, until, &at_once(input, nodeeni));
+        let message = forecast.steps(&eni_attachment.request.subnet_id, &at_once(input, nodeeni));
         return (mark, "Outdated".to_owned(), message, departure(attachment));
     }
     let what = format!("outdated: the spec changed, and {}", outdated.differences.join(", and "));

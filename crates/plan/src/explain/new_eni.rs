@@ -135,6 +135,10 @@ fn refuse(input: &Input<'_>, spec: Option<&EniSpec>, refusal: &Unassigned) -> Li
         UnassignedReason::Replacing | UnassignedReason::AwaitingRollout => (LineKind::Waits, arrival(spec, true)),
         UnassignedReason::SubnetUnconfirmed { subnet, .. } => {
             let forecast = spec.and_then(|spec| unconfirmed::forecast(input.catalog, spec, subnet));
+            message = format!(
+                "no term of subnetSelectorTerms matches {subnet}, the subnet of the node's ENI: the ENI stays until {}",
+                unconfirmed::confirmed(subnet.as_str())
+            );
             message.extend(forecast.as_ref().map(|forecast| format!("; {}", forecast.then())));
             let comes = forecast.is_some_and(|forecast| forecast.is_replaced());
             (LineKind::Waits, if comes { arrival(spec, true) } else { BTreeMap::new() })

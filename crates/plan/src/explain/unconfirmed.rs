@@ -1,11 +1,18 @@
 //! What becomes of an ENI whose subnet the terms of its NodeENI seem to select no longer. `assign` decides it only when EC2 has
 //! shown the tags of the subnet for long enough. Until then this is a forecast from EC2's last answers.
 
-use crate::api_time::whole_second;
+use crate::confirmation::{CONFIRMED_AFTER, EDIT_SETTLES};
 use crate::nodeeni::EniSpec;
 use crate::observed::{Ec2Catalog, ObservedSubnet};
-use jiff::Timestamp;
 use multi_eni_api::ids::SubnetId;
+
+/// What is awaited first. It names no time: this process does not know since when EC2 shows the tags, and whether the terms were edited.
+pub(super) fn confirmed(subnet: &str) -> String {
+    format!(
+        "EC2 shows the tags of {subnet} once more, at least {EDIT_SETTLES:#} after an edit of the terms, or unchanged for \
+         {CONFIRMED_AFTER:#} after a change of the tags"
+    )
+}
 
 /// The forecast for one ENI.
 pub(super) struct Forecast {
@@ -37,10 +44,9 @@ impl Forecast {
         }
     }
 
-    /// The steps for the ENI, in their order. `until`: when EC2 is asked for the last time. `pace`: the value of
-    /// `rollout.maxUnavailable`.
-    pub fn steps(&self, subnet: &str, until: Timestamp, pace: &str) -> String {
-        let first = format!("1. at {} EC2 still shows the tags of {subnet} unchanged", whole_second(until).0);
+    /// The steps for the ENI, in their order. `pace`: the value of `rollout.maxUnavailable`.
+    pub fn steps(&self, subnet: &str, pace: &str) -> String {
+        let first = format!("1. {}", confirmed(subnet));
         match self.subnets.as_slice() {
             [] => format!(
                 "remove in steps: {first}; 2. the removal pace permits it (rollout.maxRemovals); 3. detach and delete. The terms \

@@ -149,7 +149,8 @@ impl InstanceTypeGate {
         for refused in self.refused.iter_mut().filter(|refused| refused.applies_to(subject)) {
             (refused.tried, refused.trier) = (now, Some(uid.to_owned()));
         }
-        if !self.covers(subject) {
+        // Without doubt there is one try: after it, whether it ends or hangs, nobody waits for another one.
+        if !self.covers(subject) && (self.is_in_doubt(subject) || !self.probes.contains_key(&subject.card())) {
             self.probes.insert(subject.card(), Probe { uid: uid.to_owned(), sent: now });
         }
     }
@@ -181,8 +182,10 @@ impl InstanceTypeGate {
                 }
                 self.end_probe(uid, subject)
             }
-            // Another ENI is tried: this one was not created.
-            (Call::Create, Err(_)) => self.end_probe(uid, subject),
+            // This one was not created. In doubt another ENI is tried. Otherwise nobody waits any more: a Create that fails for all would
+            // wake all that wait, each time.
+            (Call::Create, Err(_)) if self.is_in_doubt(subject) => self.end_probe(uid, subject),
+            (Call::Create, Err(_)) => self.let_all_pass(uid, subject),
             _ => false,
         }
     }
@@ -241,6 +244,12 @@ impl InstanceTypeGate {
     fn end_try(&mut self, uid: &str) {
         let own = self.refused.iter_mut().filter(|refused| refused.trier.as_deref() == Some(uid));
         own.for_each(|refused| refused.trier = None);
+    }
+
+    /// Nobody waits for this try any more. True the first time.
+    fn let_all_pass(&mut self, uid: &str, subject: &Subject<'_>) -> bool {
+        let own = self.probes.get_mut(&subject.card()).filter(|probe| probe.uid == uid && probe.sent > Timestamp::MIN);
+        own.map(|probe| probe.sent = Timestamp::MIN).is_some()
     }
 
     fn end_probe(&mut self, uid: &str, subject: &Subject<'_>) -> bool {

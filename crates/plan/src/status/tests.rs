@@ -500,6 +500,8 @@ fn an_eni_that_the_agent_does_not_configure_degrades_its_nodeeni_after_two_minut
     let (failed, ready_now, degraded, reason, message) = reported(&waits, 130);
     assert_eq!((failed, ready_now, degraded, reason), (1, text("False"), text("True"), text("LinkAbsent")));
     assert_eq!(message, "node n1: the agent's words");
+    let status = status_with(&[ready("n0"), waits.clone()], &[], &["n0", "n1"], 2, at(130));
+    assert_eq!(condition(&status, types::PROGRESSING).unwrap().1, "Stalled");
     assert_eq!(next_overdue(&[&waits], at(130)), None);
     // An ENI that the agent loses has its own two minutes.
     set(&mut waits, types::READY, true, "Ready", 200);

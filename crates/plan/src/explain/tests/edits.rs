@@ -62,11 +62,12 @@ fn terms_that_select_another_subnet_count_the_calls_of_the_replacement_to_come()
     assert_eq!(plan.calls, expected.into());
     let text = plan_text(&plan);
     let steps = format!(
-        "± n0, index 1, eni-00000000000000007: replace in steps: 1. at {} EC2 still shows the tags of {SUBNET_A} unchanged; \
+        "± n0, index 1, eni-00000000000000007: replace in steps: 1. {}; \
          2. the rollout permits it (rollout.maxUnavailable: 1); 3. detach and delete; 4. create an ENI in {SUBNET_B} and attach it\n",
-        crate::api_time::whole_second(crate::confirmation::confirmed_at(at(0))).0
+        crate::explain::unconfirmed::confirmed(SUBNET_A)
     );
     assert!(text.contains(&steps), "{text}");
+    assert!(steps.contains("at least 15s after an edit of the terms, or unchanged for 3m after"), "{steps}");
     assert!(text.contains(&format!("; then an ENI in {SUBNET_B} takes its place")), "{text}");
     assert!(text.contains("1 ENI desired, 0 in place"), "{text}");
 }

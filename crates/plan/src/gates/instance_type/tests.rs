@@ -66,6 +66,8 @@ fn of_a_type_with_known_limits_one_eni_is_tried_for_some_seconds_at_most() {
         (None, Some(Hold::First(at(10))))
     );
     assert_eq!(gate.holds_back("b", &known, at(10)), None, "a try that hangs delays nobody for long");
+    gate.sent("b", &known, at(10));
+    assert_eq!(gate.holds_back("c", &known, at(10)), None, "nobody waits for the second one as well");
     assert!(gate.answered("a", &known, Call::Attach, &refusal("IncorrectState", ""), None, at(2)), "it shows nothing");
     assert_eq!(gate.holds_back("b", &known, at(2)), None);
     gate.sent("b", &known, at(2));
@@ -77,6 +79,21 @@ fn of_a_type_with_known_limits_one_eni_is_tried_for_some_seconds_at_most() {
     assert_eq!(gate.holds_back("f", &second, at(4)), Some(Hold::First(at(14))));
     refuse(&mut gate, "e", &second, 5);
     assert!(matches!(gate.holds_back("f", &second, at(5)), Some(Hold::Refused(..))), "it costs one Create");
+}
+
+/// A wrong group, for example: each Create fails, at a few a second, on thousands of nodes.
+#[test]
+fn a_create_that_fails_wakes_the_others_once() {
+    let mut gate = InstanceTypeGate::default();
+    let (known, fails) = (subject(1, 2, true), refusal("InvalidGroup.NotFound", ""));
+    gate.sent("a", &known, at(0));
+    assert!(gate.answered("a", &known, Call::Create, &fails, None, at(1)));
+    for (n, uid) in ["b", "a", "c"].into_iter().enumerate() {
+        let now = at(2 + i64::try_from(n).unwrap());
+        assert_eq!(gate.holds_back(uid, &known, now), None);
+        gate.sent(uid, &known, now);
+        assert!(!gate.answered(uid, &known, Call::Create, &fails, None, now), "{uid}");
+    }
 }
 
 #[test]
