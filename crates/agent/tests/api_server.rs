@@ -71,8 +71,13 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Body>) -> Result<Resp
         let name = parts.uri.path().split('/').nth_back(1).unwrap().to_owned();
         assert!(parts.uri.path().ends_with("/status") && has("fieldManager", "multi-eni-agent"), "{}", parts.uri);
         let patch: Value = serde_json::from_slice(&body).unwrap();
-        let mut object =
-            state.objects.iter().find(|object| object["metadata"]["name"] == name.as_str()).cloned().unwrap();
+        let found = state.objects.iter().find(|object| object["metadata"]["name"] == name.as_str()).cloned();
+        // It may be deleted while a report is on its way.
+        let Some(mut object) = found else {
+            let gone =
+                json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404 });
+            return Ok(json_answer(404, &gone));
+        };
         object["status"]["node"] = patch["status"]["node"].clone();
         object["status"]["conditions"] = patch["status"]["conditions"].clone();
         state.patches.push(patch);
@@ -167,6 +172,7 @@ fn an_attached_eni_costs_one_list_one_watch_and_one_write() {
             let node = json!({
                 "linkName": "ens6", "alternativeName": "storage", "mtu": 1400, "routeTable": 10_001, "bootID": boot_id,
                 "addresses": ["10.0.1.11", "10.0.1.101", "2001:db8:1::1"], "managedBy": "multi-eni",
+                "macAddress": "02:00:00:00:00:01",
                 "message": "the interface is configured",
             });
             assert_eq!(patch["status"]["node"], node);
