@@ -296,6 +296,22 @@ fn without_an_iommu_nothing_is_switched_on_unless_a_flag_asks() {
 }
 
 #[test]
+fn a_read_only_sysfs_leaves_the_link_as_it_is() {
+    let node = Node::with_vfio(&[1]);
+    let sysfs = node.rig.directories().kernel.sysfs.display().to_string();
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+    run("mount --make-rprivate /");
+    run(&format!("mount --bind {sysfs} {sysfs}"));
+    run(&format!("mount -o remount,bind,ro {sysfs}"));
+    let before = node.rig.state();
+    let turn = node.turn(&[vfio(1)]);
+    assert_eq!((reason(&turn, "eni-1"), turn.steps.as_slice()), ("SysfsReadOnly", [].as_slice()));
+    assert_eq!(node.rig.state(), before);
+    run(&format!("umount {sysfs}"));
+    assert_eq!(reason(&node.turn(&[vfio(1)]), "eni-1"), "Bound");
+}
+
+#[test]
 fn a_module_is_loaded_only_if_a_flag_asks() {
     let mut node = Node::new(&[1], Some("3"));
     let (said, go) = (node.rig.run_dir().join("said"), node.rig.run_dir().join("go"));

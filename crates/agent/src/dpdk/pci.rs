@@ -92,6 +92,8 @@ pub struct PciDevice {
     pub driver_override: Option<String>,
     /// Whether the kernel is busy with the device: it does not answer what `driver_override` is.
     pub is_locked: bool,
+    /// Whether the agent may not write the files that move the device to another driver.
+    pub is_read_only: bool,
     /// The NUMA node.
     pub numa_node: Option<i32>,
     /// The IOMMU group.

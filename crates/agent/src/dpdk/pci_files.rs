@@ -7,6 +7,8 @@ use super::holders;
 use super::pci::{IommuGroup, Pci, PciAddress, PciDevice};
 use super::settings::DpdkSettings;
 use super::step::DeviceStep;
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -56,6 +58,9 @@ impl PciFiles {
             driver: self.driver(address),
             driver_override: None,
             is_locked: false,
+            is_read_only: [directory.join("driver_override"), self.sysfs.join("bus/pci/drivers_probe")]
+                .iter()
+                .any(|path| is_read_only(path)),
             // -1 means that the machine has no NUMA nodes.
             numa_node: read(&directory.join("numa_node")).and_then(|text| text.parse().ok()).filter(|node| *node >= 0),
             iommu_group: group.map(|number| IommuGroup {
@@ -151,6 +156,11 @@ impl PciFiles {
         }
         Ok(())
     }
+}
+
+/// Whether this process may not write the file. The file is not opened: this waits for nothing, and a missing file is none of its kind.
+fn is_read_only(path: &Path) -> bool {
+    matches!(access(path, AccessFlags::W_OK), Err(Errno::EROFS | Errno::EACCES | Errno::EPERM))
 }
 
 /// Writes into a file of the kernel. It never creates one.

@@ -129,6 +129,18 @@ fn a_driver_that_nobody_knows_or_nobody_loaded_leaves_the_node_untouched() {
 }
 
 #[test]
+fn a_read_only_sysfs_costs_no_link() {
+    let mut world = World::new();
+    world.settings.load_modules = true;
+    world.pci.drivers.remove("igb_uio");
+    world.device(1).is_read_only = true;
+    left(&mut world, &[with("igb_uio")], "SysfsReadOnly");
+    left(&mut world, &[dpdk_eni(1)], "SysfsReadOnly");
+    world.device(1).is_read_only = false;
+    assert!(matches!(outcome(&mut world, &[dpdk_eni(1)]), Outcome::Bound { .. }));
+}
+
+#[test]
 fn modules_are_loaded_only_if_asked() {
     let mut world = World::new();
     world.pci.drivers.remove("igb_uio");
