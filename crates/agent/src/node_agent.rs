@@ -42,8 +42,10 @@ pub enum AgentError {
 /// What one turn did and found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Turn {
-    /// The steps that were made, in words.
+    /// The steps of the network that were made, in words.
     pub steps: Vec<String>,
+    /// The steps of devices that were made, in words.
+    pub device_steps: Vec<String>,
     /// The steps that failed.
     pub failed: Vec<FailedStep>,
     /// How many steps of each kind succeeded or failed.
@@ -159,7 +161,7 @@ impl NodeAgent {
         let Applied { failed, counts } =
             apply(&plan.steps, &mut self.socket, &mut self.ledger, &self.directories.kernel);
         let steps = plan.steps.iter().map(|planned| planned.step.to_string()).collect();
-        Ok(Turn { steps, failed, counts, reports: self.plan(wanted)?.reports })
+        Ok(Turn { steps, failed, counts, reports: self.plan(wanted)?.reports, ..Turn::default() })
     }
 
     /// Observes, plans, applies, and observes again: first the network, which gives links back, then the devices, and then the
@@ -172,12 +174,13 @@ impl NodeAgent {
         let plan = self.plan(wanted)?;
         let mut turn = self.apply(&plan, wanted)?;
         let devices = self.devices(wanted)?;
-        if devices.steps.is_empty() && devices.failed.is_empty() {
+        if devices.device_steps.is_empty() && devices.failed.is_empty() {
             return Ok(turn);
         }
         let plan = self.plan(wanted)?;
         let after = self.apply(&plan, wanted)?;
-        turn.steps.extend(devices.steps.into_iter().chain(after.steps));
+        turn.steps.extend(after.steps);
+        turn.device_steps = devices.device_steps;
         turn.failed.extend(devices.failed.into_iter().chain(after.failed));
         Ok(Turn { reports: after.reports, ..turn })
     }
@@ -189,7 +192,7 @@ impl NodeAgent {
             let dpdk = self.look(wanted)?.dpdk;
             match self.binder.make(&dpdk) {
                 Ok(round) => {
-                    turn.steps.extend(round.steps);
+                    turn.device_steps.extend(round.steps);
                     if !round.goes_on {
                         break;
                     }

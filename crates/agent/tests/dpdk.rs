@@ -153,7 +153,7 @@ fn a_configured_eni_is_bound_and_comes_back_configured_under_another_name() {
     assert!(!rules.contains("10001"), "{rules}");
     // A second process finds it so, and changes nothing.
     let again = node.turn(&[vfio(1)]);
-    assert_eq!((again.steps.as_slice(), &report(&again, "eni-1").outcome), ([].as_slice(), &expected));
+    assert_eq!((again.device_steps.as_slice(), &report(&again, "eni-1").outcome), ([].as_slice(), &expected));
     // Back: the link has a new name, and is configured in the same turn.
     let back = node.turn(&[eni(1)]);
     assert_eq!(report(&back, "eni-1").outcome, Outcome::Configured);
@@ -253,7 +253,7 @@ fn a_driver_that_refuses_the_device_leaves_it_with_its_link() {
     assert_eq!(reason(&turn, "eni-1"), "BindFailed");
     assert!(sentence(&turn, "eni-1").contains("no driver has taken the device"), "{}", sentence(&turn, "eni-1"));
     node.assert_restored(1);
-    assert_eq!(agent.turn(&[vfio(1)]).unwrap().steps, Vec::<String>::new(), "not again at once");
+    assert_eq!(agent.turn(&[vfio(1)]).unwrap().device_steps, Vec::<String>::new(), "not again at once");
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn a_read_only_sysfs_leaves_the_link_as_it_is() {
     run(&format!("mount -o remount,bind,ro {sysfs}"));
     let before = node.rig.state();
     let turn = node.turn(&[vfio(1)]);
-    assert_eq!((reason(&turn, "eni-1"), turn.steps.as_slice()), ("SysfsReadOnly", [].as_slice()));
+    assert_eq!((reason(&turn, "eni-1"), turn.device_steps.as_slice()), ("SysfsReadOnly", [].as_slice()));
     assert_eq!(node.rig.state(), before);
     run(&format!("umount {sysfs}"));
     assert_eq!(reason(&node.turn(&[vfio(1)]), "eni-1"), "Bound");
@@ -348,7 +348,7 @@ fn what_upstream_has_bound_is_adopted_and_given_back_later() {
     fs::write(&node.settings.upstream, entry.to_string()).unwrap();
     let turn = node.turn(&[vfio(1), vfio(2)]);
     assert_eq!(reason(&turn, "eni-1"), "Bound");
-    assert_eq!(turn.steps, ["record device 0000:00:06.0 in the ledger"]);
+    assert_eq!(turn.device_steps, ["record device 0000:00:06.0 in the ledger"]);
     // Whose the second device is, nobody says.
     assert_eq!(reason(&turn, "eni-2"), "LinkAbsent");
     node.turn(&[]);
@@ -376,7 +376,7 @@ fn after_a_reboot_the_device_is_bound_again() {
     node.tree.reboot(&address(1));
     let turn = boot("two");
     assert_eq!((reason(&turn, "eni-1"), node.driver(1).as_deref()), ("Bound", Some("vfio-pci")));
-    assert_eq!(turn.steps[0], "record device 0000:00:06.0 in the ledger");
+    assert_eq!(turn.device_steps[0], "record device 0000:00:06.0 in the ledger");
 }
 
 /// A command of the binary with the directories of the rig, and the ENIs in a file.

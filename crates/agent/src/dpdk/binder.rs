@@ -230,7 +230,7 @@ impl Binder {
         match &report.outcome {
             Outcome::Bound { device, .. } => {
                 if let Ok(address) = device.parse() {
-                    self.attempts.settle(&address);
+                    self.attempts.settle(&address, self.start.elapsed());
                 }
             }
             Outcome::Restored { .. } => {

@@ -9,7 +9,7 @@ use super::driver::DpdkDriver;
 use super::move_device::next_step;
 use super::obstacle::DpdkObstacle;
 use super::pci::{Pci, PciAddress, PciDevice};
-use super::reports::{bound, changing, device_report, refused, report, report_of_binding};
+use super::reports::{bound, changing, contested, device_report, refused, report, report_of_binding};
 use super::settings::DpdkSettings;
 use super::step::{DeviceStep, DpdkStep, Goal};
 use super::upstream::{UpstreamBinding, original_driver};
@@ -253,6 +253,10 @@ impl<'a> Planner<'a> {
             && device.driver.is_some()
             && !device.has_dpdk_driver()
         {
+            if attempt.is_some_and(|attempt| attempt.is_contested(now)) {
+                let outcome = Outcome::Blocked(Obstacle::Dpdk(contested(driver)));
+                return self.report(Some(eni), binding, device, outcome);
+            }
             match self.may_leave_kernel(eni, binding, driver) {
                 Leave::May => {}
                 Leave::NotSeen => return self.link_not_back(Some(eni), binding, device, goal),

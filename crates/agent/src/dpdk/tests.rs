@@ -347,6 +347,26 @@ fn after_a_reboot_the_device_is_bound_again() {
 }
 
 #[test]
+fn the_agent_does_not_fight_with_a_program_that_gives_the_device_back() {
+    let mut world = bound();
+    let wanted = [dpdk_eni(1)];
+    let give_back = |world: &mut World| {
+        world.node.links.push(new_link(1));
+        let link = new_link(1).name;
+        (world.device(1).driver, world.device(1).links) = (Some("ena".to_owned()), vec![link]);
+    };
+    give_back(&mut world);
+    assert!(matches!(outcome(&mut world, &wanted), Outcome::Bound { .. }), "once is no fight");
+    for wait in [1, 2, 4] {
+        give_back(&mut world);
+        assert_eq!(reason(&mut world, &wanted), "DriverChanging");
+        assert_eq!(world.device(1).driver.as_deref(), Some("ena"));
+        world.now += Duration::from_secs(wait);
+        assert!(matches!(outcome(&mut world, &wanted), Outcome::Bound { .. }));
+    }
+}
+
+#[test]
 fn a_device_that_somebody_gave_back_to_the_kernel_is_bound_again() {
     let mut world = bound();
     let fresh = World::new();
