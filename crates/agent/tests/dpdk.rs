@@ -469,6 +469,28 @@ fn the_binary_binds_leaves_it_so_on_sigterm_and_clean_gives_back() {
 }
 
 #[test]
+fn a_process_that_does_not_show_its_files_is_not_nobody() {
+    let node = Node::with_vfio(&[1]);
+    node.turn(&[vfio(1)]);
+    let files = node.settings.proc.join("4711/fd");
+    fs::create_dir_all(&files).unwrap();
+    symlink("/dev/vfio/3", files.join("12")).unwrap();
+    std::os::unix::fs::chown(&files, Some(65_534), Some(65_534)).unwrap();
+    fs::set_permissions(&files, fs::Permissions::from_mode(0o500)).unwrap();
+    let with_rights = command(&node, "doctor", Some(&[vfio(1)]));
+    let rights = "-dac_override,-dac_read_search,-sys_ptrace";
+    let mut without = Command::new("setpriv");
+    without.args([format!("--bounding-set={rights}"), format!("--inh-caps={rights}")]);
+    without.arg(BINARY).args(with_rights.get_args()).env_remove("KUBECONFIG");
+    let said = text(&without.output().unwrap());
+    let unseen = "the agent cannot see the files of 1 process: DAC_READ_SEARCH and SYS_PTRACE are missing";
+    assert!(said.contains(&format!("held by no process that is seen; {unseen}\n")), "{said}");
+    // With the rights, the process is named.
+    let said = text(&command(&node, "doctor", Some(&[vfio(1)])).output().unwrap());
+    assert!(said.contains("held by process 4711 (, /dev/vfio/3)\n"), "{said}");
+}
+
+#[test]
 fn while_an_unbind_hangs_the_binary_serves_other_enis_and_goes_on_when_the_device_is_free() {
     let node = Node::with_vfio(&[1, 2]);
     let agent = start(&node, &[vfio(1)]);

@@ -3,7 +3,7 @@
 use super::attempts::Attempts;
 use super::bindings::{Binding, Bindings};
 use super::bindings_file::BindingsFile;
-use super::holders::{self, Holder};
+use super::holders::{self, Holders};
 use super::override_reader::{Locked, OverrideReader};
 use super::pci::{Pci, PciAddress, PciDevice};
 use super::pci_files::PciFiles;
@@ -99,7 +99,7 @@ impl Binder {
     }
 
     /// The processes that hold a device.
-    pub fn holders(&self, device: &PciDevice) -> Vec<Holder> {
+    pub fn holders(&self, device: &PciDevice) -> Holders {
         holders::of(&self.files.settings.proc, &device.device_files())
     }
 
@@ -127,6 +127,11 @@ impl Binder {
                 Err(Locked) => device.is_locked = true,
             }
         }
+        let busy = |(address, device): (&PciAddress, &PciDevice)| {
+            let is_running = self.attempts.of(address).is_some_and(|attempt| attempt.running().is_some());
+            (is_running || device.is_locked).then(|| self.holders(device).unseen)
+        };
+        pci.unseen_processes = pci.devices.iter().filter_map(busy).max().unwrap_or(0);
         pci
     }
 

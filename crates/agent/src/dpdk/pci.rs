@@ -133,6 +133,8 @@ pub struct Pci {
     pub no_iommu: Option<bool>,
     /// Whether igb_uio maps with write-combining. None: it is not loaded, or cannot tell.
     pub write_combining: Option<bool>,
+    /// How many processes do not show the agent which files they have open. It is counted while the kernel is busy with a device.
+    pub unseen_processes: usize,
 }
 
 #[cfg(test)]

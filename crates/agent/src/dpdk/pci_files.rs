@@ -41,6 +41,7 @@ impl PciFiles {
             has_iommu: !file_names(&self.sysfs.join("class/iommu")).is_empty(),
             no_iommu: read_switch(&self.sysfs.join(NO_IOMMU)),
             write_combining: read_switch(&self.sysfs.join("module/igb_uio/parameters/wc_activate")),
+            unseen_processes: 0,
         }
     }
 
@@ -100,9 +101,11 @@ impl PciFiles {
                 // The kernel would wait for the process, and this process could then not even be killed.
                 if DpdkDriver::is_name(driver) {
                     let found = holders::of(&self.settings.proc, &self.device(address).device_files());
-                    if !found.is_empty() {
-                        let text = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                        return Err(StepError::Held(format!("the device {address} is held by {text}")));
+                    if !found.seen.is_empty() {
+                        return Err(StepError::Held(format!("the device {address} is held by {found}")));
+                    }
+                    if let Some(sentence) = holders::unseen_sentence(found.unseen) {
+                        tracing::warn!(device = %address, "{sentence}: the step waits for each that holds the device");
                     }
                 }
                 write(&self.sysfs.join("bus/pci/drivers").join(driver).join("unbind"), address.as_str())?;

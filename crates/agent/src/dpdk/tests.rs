@@ -293,6 +293,9 @@ fn an_unbind_that_does_not_return_is_reported_after_the_deadline_and_nothing_els
     assert_eq!(reason(&mut world, &[]), "DeviceHeld");
     assert_eq!(reason(&mut world, &[dpdk_eni(1)]), "DeviceHeld");
     assert_eq!(world.made.len(), made);
+    world.pci.unseen_processes = 2;
+    let Outcome::Blocked(obstacle) = outcome(&mut world, &[]) else { panic!("the device is held") };
+    assert!(obstacle.to_string().contains("cannot see the files of 2 processes: DAC_READ_SEARCH"), "{obstacle}");
     // The process lets go. By now the ENI is wanted bound again.
     let unbind = DeviceStep::Unbind("vfio-pci".to_owned());
     assert_eq!(world.attempts.finish(&address(1), &Ok(()), world.now), Some(unbind));
