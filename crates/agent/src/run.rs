@@ -11,6 +11,7 @@ use crate::node_agent::{AgentError, NodeAgent, Turn};
 use crate::pace::{Pace, Wait};
 use crate::plan::report::{EniReport, Obstacle, Outcome};
 use crate::report::{Absences, difference, write};
+use crate::said_once::SaidOnce;
 use crate::status::agent_status;
 use crate::wanted::WantedEni;
 use crate::watch::{self, Attachments, Entry, Reported};
@@ -42,7 +43,7 @@ pub async fn with_api_server(
     let (mut absences, mut writes) = (Absences::default(), Writes::default());
     let mut sent = FuturesUnordered::new();
     let mut kernel = kernel_events(agent)?;
-    let mut said = Said::default();
+    let (mut said, refused_events) = (Said::default(), Arc::<SaidOnce>::default());
     let mut objects = pin!(watch::events(client.clone(), node_name));
     let mut stop = Stop::new()?;
     let (mut turns, mut pace) = (Turns::new(), Pace::default());
@@ -70,7 +71,7 @@ pub async fn with_api_server(
                 offer_to_pods(agent, &turn, &wanted, attachments.entries());
                 turns.done(next_turn(&mut pace, turns.now(), &turn));
                 for event in said.news(&turn.reports) {
-                    tokio::spawn(publish(client.clone(), node_name.to_owned(), event));
+                    tokio::spawn(publish(client.clone(), node_name.to_owned(), event, Arc::clone(&refused_events)));
                 }
                 for (name, uid, next) in reports(agent, &turn, &attachments, &mut absences, &mut writes, turns.now()) {
                     let client = client.clone();
