@@ -67,8 +67,11 @@ pub async fn with_api_server(
                     turns.done(Wait { after_event: Duration::from_millis(100), without_event: None });
                     continue;
                 };
+                let entries = attachments.entries();
+                let is_watched = |uid: &str| entries.is_some_and(|all| all.values().any(|entry| entry.uid == uid));
+                agent.binder().keep_given_back(is_watched);
                 let turn = turn(agent, &wanted, metrics);
-                offer_to_pods(agent, &turn, &wanted, attachments.entries());
+                offer_to_pods(agent, &turn, &wanted, entries);
                 turns.done(next_turn(&mut pace, turns.now(), &turn));
                 for event in said.news(&turn.reports) {
                     tokio::spawn(publish(client.clone(), node_name.to_owned(), event, Arc::clone(&refused_events)));
@@ -123,6 +126,8 @@ pub async fn with_file(agent: &mut NodeAgent, path: &Path, metrics: &AgentMetric
                 match attachments_file::read(path) {
                     Ok(objects) => {
                         let wanted: Vec<WantedEni> = objects.iter().filter_map(WantedEni::read).collect();
+                        let is_there = |uid: &str| objects.iter().any(|object| object.metadata.uid.as_deref() == Some(uid));
+                        agent.binder().keep_given_back(is_there);
                         let turn = turn(agent, &wanted, metrics);
                         offer_to_pods(agent, &turn, &wanted, None);
                         turns.done(next_turn(&mut pace, turns.now(), &turn));

@@ -131,6 +131,11 @@ fn reason(turn: &Turn, name: &str) -> &'static str {
     }
 }
 
+/// How many steps of a kind succeeded.
+fn steps(turn: &Turn, kind: &str) -> u64 {
+    turn.counts.iter().filter(|count| count.kind == kind && count.is_done).map(|count| count.steps).sum()
+}
+
 fn sentence(turn: &Turn, name: &str) -> String {
     let Outcome::Blocked(obstacle) = &report(turn, name).outcome else { panic!("{:?}", turn.reports) };
     obstacle.to_string()
@@ -146,6 +151,7 @@ fn a_configured_eni_is_bound_and_comes_back_configured_under_another_name() {
     let device = address(1);
     let expected = Outcome::Bound { device: device.clone(), driver: "vfio-pci".to_owned(), note: None };
     assert_eq!(report(&bound, "eni-1").outcome, expected);
+    assert_eq!((steps(&bound, "device"), steps(&bound, "ledger")), (4, 2), "{:?}", bound.counts);
     let link = report(&bound, "eni-1").link.clone().unwrap();
     assert_eq!((link.name.as_str(), link.parent_device, link.numa_node), ("", Some(device), Some(1)));
     assert_eq!((node.driver(1).as_deref(), node.tree.driver_override(&address(1)).as_str()), (Some("vfio-pci"), ""));
@@ -158,6 +164,8 @@ fn a_configured_eni_is_bound_and_comes_back_configured_under_another_name() {
     let back = node.turn(&[eni(1)]);
     assert_eq!(report(&back, "eni-1").outcome, Outcome::Configured);
     assert_eq!(report(&back, "eni-1").link.as_ref().unwrap().name, "eth1x1");
+    // The network of a link that has come back counts, too.
+    assert_eq!((steps(&back, "device"), steps(&back, "rule")), (4, 3), "{:?}", back.counts);
     node.assert_restored(1);
     node.turn(&[]);
     assert_eq!(node.rig.state().lines().count(), bare.lines().count());
@@ -172,7 +180,11 @@ fn a_deleted_eniattachment_gives_its_device_back_and_says_so() {
     assert_eq!(report(&turn, "eni-1").outcome, Outcome::Restored { device: address(1) });
     node.assert_restored(1);
     // The API server may not have taken the report, so that it is made again.
+    agent.binder().keep_given_back(|uid| uid == "uid-1");
     assert_eq!(reports_of(&agent.turn(&[]).unwrap()), ["eni-1"]);
+    // When the ENIAttachment is gone, nobody reads it.
+    agent.binder().keep_given_back(|_| false);
+    assert_eq!(reports_of(&agent.turn(&[]).unwrap()), Vec::<&str>::new());
 }
 
 fn reports_of(turn: &Turn) -> Vec<&str> {
