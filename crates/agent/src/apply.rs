@@ -20,7 +20,7 @@ pub struct FailedStep {
 /// How many steps of one kind succeeded, or failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepCount {
-    /// What the steps change, as [`Step::kind`] says.
+    /// What the steps change: as [`Step::kind`] says, or `device`.
     pub kind: &'static str,
     /// Whether they succeeded.
     pub is_done: bool,

@@ -2,6 +2,7 @@
 //! is published once for each ENIAttachment and reason, until the reason has gone. Publishing is best effort.
 
 use crate::plan::report::{EniReport, Obstacle, Outcome};
+use crate::said_once::SaidOnce;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -10,6 +11,7 @@ use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 use multi_eni_api::names::{GROUP, VERSION, short_digest};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The namespace for events of cluster-scoped objects.
@@ -64,14 +66,17 @@ impl Said {
     }
 }
 
-/// Publishes an Event. A failure is logged, and nothing is repeated.
-pub async fn publish(client: Client, node_name: String, event: NewEvent) {
+/// Publishes an Event. A failure is logged once for each text, and nothing is repeated.
+pub async fn publish(client: Client, node_name: String, event: NewEvent, refused: Arc<SaidOnce>) {
     let api: Api<Event> = Api::namespaced(client, NAMESPACE);
     let event = object(event, &node_name, Timestamp::now());
-    match tokio::time::timeout(TIMEOUT, api.create(&PostParams::default(), &event)).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "event not published"),
-        Err(_) => tracing::debug!("event not published in time"),
+    let error = match tokio::time::timeout(TIMEOUT, api.create(&PostParams::default(), &event)).await {
+        Ok(Ok(_)) => return refused.forget(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
+    };
+    if refused.is_new(&error) {
+        tracing::warn!(error, "an Event cannot be published");
     }
 }
 
@@ -110,6 +115,46 @@ fn object(event: NewEvent, node_name: &str, now: Timestamp) -> Event {
 mod tests {
     use super::*;
     use crate::dpdk::obstacle::DpdkObstacle;
+
+    /// The log of a thread.
+    #[derive(Clone, Default)]
+    struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(text)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_refused_event_is_a_warning_once() {
+        let answer = |_: http::Request<kube::client::Body>| async {
+            let status = r#"{"kind":"Status","status":"Failure","message":"events is forbidden","reason":"Forbidden","code":403}"#;
+            let body = kube::client::Body::from(status.as_bytes().to_vec());
+            http::Response::builder().status(403).body(body).map_err(tower::BoxError::from)
+        };
+        let (log, refused) = (Log::default(), Arc::<SaidOnce>::default());
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            runtime.block_on(async {
+                let client = Client::new(tower::service_fn(answer), "default");
+                for reason in ["DeviceHeld", "BindFailed"] {
+                    let (attachment, uid, note) = ("a".to_owned(), "u".to_owned(), "n".to_owned());
+                    let event = NewEvent { attachment, uid, reason, note };
+                    publish(client.clone(), "node".to_owned(), event, Arc::clone(&refused)).await;
+                }
+            });
+        });
+        let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let warnings = said.lines().filter(|line| line.contains(" WARN ")).collect::<Vec<_>>();
+        assert!(warnings.len() == 1 && warnings[0].contains("events is forbidden"), "{said}");
+    }
 
     fn report(uid: &str, obstacle: DpdkObstacle) -> EniReport {
         let outcome = Outcome::Blocked(Obstacle::Dpdk(obstacle));

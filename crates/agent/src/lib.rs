@@ -8,6 +8,7 @@
 //! - [`apply`]: makes the steps. [`node_agent`] joins observation, plan and steps to a turn.
 //! - [`device_plugin`]: pods get the ENIs as extended resources of kubelet.
 //! - [`status`]: the report as the API has it. [`report`] writes it, and [`events`] tells what a person should hear.
+//! - [`said_once`]: a warning that is not repeated.
 //! - [`metrics`]: what `/metrics` and `/readyz` show.
 //! - [`run`]: the loop, at the [`pace`] of events. [`doctor`], [`cli`] and [`rights`]: the commands.
 
@@ -30,6 +31,7 @@ pub mod report;
 pub mod rights;
 pub mod run;
 pub mod run_files;
+pub mod said_once;
 pub mod state_file;
 pub mod status;
 pub mod sysfs;

@@ -63,7 +63,7 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Clean => {
             rights::check()?;
             let turn = dpdk::clean::until_given_back(&mut agent)?;
-            turn.steps.iter().for_each(|step| println!("{step}"));
+            turn.steps.iter().chain(&turn.device_steps).for_each(|step| println!("{step}"));
             for failure in &turn.failed {
                 eprintln!("could not {}: {}", failure.step, failure.error);
             }

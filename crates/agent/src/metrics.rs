@@ -221,10 +221,10 @@ mod tests {
             FailedStep { attachment: Some("b".to_owned()), step: "add rule".to_owned(), error: "EPERM".to_owned() };
         let counts = [("route", true, 3), ("rule", false, 1)];
         Turn {
-            steps: Vec::new(),
             failed: vec![failed],
             counts: counts.map(|(kind, is_done, steps)| StepCount { kind, is_done, steps }).to_vec(),
             reports: vec![report("a"), report("b")],
+            ..Turn::default()
         }
     }
 

@@ -42,8 +42,10 @@ pub enum AgentError {
 /// What one turn did and found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Turn {
-    /// The steps that were made, in words.
+    /// The steps of the network that were made, in words.
     pub steps: Vec<String>,
+    /// The steps of devices that were made, in words.
+    pub device_steps: Vec<String>,
     /// The steps that failed.
     pub failed: Vec<FailedStep>,
     /// How many steps of each kind succeeded or failed.
@@ -153,13 +155,27 @@ impl NodeAgent {
     /// # Errors
     /// If the node cannot be observed.
     pub fn apply(&mut self, plan: &Plan, wanted: &[WantedEni]) -> Result<Turn, AgentError> {
-        if plan.steps.is_empty() {
-            return Ok(Turn { reports: plan.reports.clone(), ..Turn::default() });
-        }
+        let turn = self.make(plan);
+        Ok(Turn { reports: self.plan(wanted)?.reports, ..turn })
+    }
+
+    /// Makes the steps of a plan of the network.
+    fn make(&mut self, plan: &Plan) -> Turn {
         let Applied { failed, counts } =
             apply(&plan.steps, &mut self.socket, &mut self.ledger, &self.directories.kernel);
         let steps = plan.steps.iter().map(|planned| planned.step.to_string()).collect();
-        Ok(Turn { steps, failed, counts, reports: self.plan(wanted)?.reports })
+        Turn { steps, failed, counts, ..Turn::default() }
+    }
+
+    /// Observes, makes the steps of the network, and observes again if there was one. The result has the plan of the devices, too.
+    fn network(&mut self, wanted: &[WantedEni]) -> Result<(Turn, DpdkPlan), AgentError> {
+        let look = self.look(wanted)?;
+        if look.network.steps.is_empty() {
+            return Ok((Turn { reports: look.network.reports, ..Turn::default() }, look.dpdk));
+        }
+        let turn = self.make(&look.network);
+        let Look { network, dpdk } = self.look(wanted)?;
+        Ok((Turn { reports: network.reports, ..turn }, dpdk))
     }
 
     /// Observes, plans, applies, and observes again: first the network, which gives links back, then the devices, and then the
@@ -169,27 +185,27 @@ impl NodeAgent {
     /// If the node cannot be observed.
     pub fn turn(&mut self, wanted: &[WantedEni]) -> Result<Turn, AgentError> {
         self.binder.take_finished();
-        let plan = self.plan(wanted)?;
-        let mut turn = self.apply(&plan, wanted)?;
-        let devices = self.devices(wanted)?;
-        if devices.steps.is_empty() && devices.failed.is_empty() {
+        let (mut turn, dpdk) = self.network(wanted)?;
+        let devices = self.devices(dpdk, wanted)?;
+        turn.counts.extend(self.binder.take_counts());
+        if devices.device_steps.is_empty() && devices.failed.is_empty() {
             return Ok(turn);
         }
-        let plan = self.plan(wanted)?;
-        let after = self.apply(&plan, wanted)?;
-        turn.steps.extend(devices.steps.into_iter().chain(after.steps));
+        let (after, _) = self.network(wanted)?;
+        turn.steps.extend(after.steps);
+        turn.device_steps = devices.device_steps;
         turn.failed.extend(devices.failed.into_iter().chain(after.failed));
+        turn.counts.extend(after.counts);
         Ok(Turn { reports: after.reports, ..turn })
     }
 
-    /// Makes the steps of the devices, one for each device in a round.
-    fn devices(&mut self, wanted: &[WantedEni]) -> Result<Turn, AgentError> {
+    /// Makes the steps of the devices, one for each device in a round. The first plan is from the last look at the node.
+    fn devices(&mut self, mut dpdk: DpdkPlan, wanted: &[WantedEni]) -> Result<Turn, AgentError> {
         let mut turn = Turn::default();
         for _ in 0..ROUNDS {
-            let dpdk = self.look(wanted)?.dpdk;
             match self.binder.make(&dpdk) {
                 Ok(round) => {
-                    turn.steps.extend(round.steps);
+                    turn.device_steps.extend(round.steps);
                     if !round.goes_on {
                         break;
                     }
@@ -200,6 +216,7 @@ impl NodeAgent {
                     break;
                 }
             }
+            dpdk = self.look(wanted)?.dpdk;
         }
         Ok(turn)
     }

@@ -11,7 +11,7 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait of a back-off.
 const LONGEST: Duration = Duration::from_secs(300);
 /// The same step after a longer time is no fight.
-const CALM: Duration = Duration::from_secs(900);
+pub(crate) const CALM: Duration = Duration::from_secs(900);
 
 /// The pace of the turns.
 #[derive(Debug, Default)]

@@ -2,13 +2,16 @@
 
 use crate::attachments_file;
 use crate::device_plugin::candidates::{Found, candidates, reported_device};
+use crate::dpdk::attempts::HELD_WAIT;
+use crate::dpdk::obstacle::DpdkObstacle;
 use crate::events::{Said, publish};
 use crate::metrics::AgentMetrics;
 use crate::netlink::events::{Event, EventSocket};
 use crate::node_agent::{AgentError, NodeAgent, Turn};
 use crate::pace::{Pace, Wait};
-use crate::plan::report::Outcome;
+use crate::plan::report::{EniReport, Obstacle, Outcome};
 use crate::report::{Absences, difference, write};
+use crate::said_once::SaidOnce;
 use crate::status::agent_status;
 use crate::wanted::WantedEni;
 use crate::watch::{self, Attachments, Entry, Reported};
@@ -40,7 +43,7 @@ pub async fn with_api_server(
     let (mut absences, mut writes) = (Absences::default(), Writes::default());
     let mut sent = FuturesUnordered::new();
     let mut kernel = kernel_events(agent)?;
-    let mut said = Said::default();
+    let (mut said, refused_events) = (Said::default(), Arc::<SaidOnce>::default());
     let mut objects = pin!(watch::events(client.clone(), node_name));
     let mut stop = Stop::new()?;
     let (mut turns, mut pace) = (Turns::new(), Pace::default());
@@ -64,11 +67,14 @@ pub async fn with_api_server(
                     turns.done(Wait { after_event: Duration::from_millis(100), without_event: None });
                     continue;
                 };
+                let entries = attachments.entries();
+                let is_watched = |uid: &str| entries.is_some_and(|all| all.values().any(|entry| entry.uid == uid));
+                agent.binder().keep_given_back(is_watched);
                 let turn = turn(agent, &wanted, metrics);
-                offer_to_pods(agent, &turn, &wanted, attachments.entries());
-                turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn)));
+                offer_to_pods(agent, &turn, &wanted, entries);
+                turns.done(next_turn(&mut pace, turns.now(), &turn));
                 for event in said.news(&turn.reports) {
-                    tokio::spawn(publish(client.clone(), node_name.to_owned(), event));
+                    tokio::spawn(publish(client.clone(), node_name.to_owned(), event, Arc::clone(&refused_events)));
                 }
                 for (name, uid, next) in reports(agent, &turn, &attachments, &mut absences, &mut writes, turns.now()) {
                     let client = client.clone();
@@ -120,9 +126,11 @@ pub async fn with_file(agent: &mut NodeAgent, path: &Path, metrics: &AgentMetric
                 match attachments_file::read(path) {
                     Ok(objects) => {
                         let wanted: Vec<WantedEni> = objects.iter().filter_map(WantedEni::read).collect();
+                        let is_there = |uid: &str| objects.iter().any(|object| object.metadata.uid.as_deref() == Some(uid));
+                        agent.binder().keep_given_back(is_there);
                         let turn = turn(agent, &wanted, metrics);
                         offer_to_pods(agent, &turn, &wanted, None);
-                        turns.done(pace.note(turns.now(), &turn.steps, is_settled(&turn)));
+                        turns.done(next_turn(&mut pace, turns.now(), &turn));
                         metrics.backs_off(pace.repeated_steps(), 0);
                     }
                     Err(error) => {
@@ -173,6 +181,19 @@ fn offer_to_pods(agent: &mut NodeAgent, turn: &Turn, wanted: &[WantedEni], entri
     if let Some(pods) = agent.pods() {
         let offered = candidates(&found, wanted, |uid| pods.known(uid).or_else(|| reported(uid)));
         pods.offer(&offered);
+    }
+}
+
+/// When the next turn is due. Only the network's steps count as repeated: a device has a back-off of its own, and delays no other ENI.
+fn next_turn(pace: &mut Pace, now: Duration, turn: &Turn) -> Wait {
+    let wait = pace.note(now, &turn.steps, is_settled(turn));
+    let is_held =
+        |report: &EniReport| matches!(&report.outcome, Outcome::Blocked(Obstacle::Dpdk(DpdkObstacle::DeviceHeld(_))));
+    if turn.reports.iter().any(is_held) {
+        // No event comes when the process ends.
+        Wait { without_event: wait.without_event.map(|wait| wait.min(HELD_WAIT)), ..wait }
+    } else {
+        wait
     }
 }
 
@@ -314,5 +335,24 @@ impl Stop {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_device_slows_no_other_eni_and_is_looked_at_again_within_half_a_minute() {
+        let outcome = Outcome::Blocked(Obstacle::Dpdk(DpdkObstacle::DeviceHeld("process 7".to_owned())));
+        let (attachment, uid) = ("one".to_owned(), "u".to_owned());
+        let report = EniReport { attachment, uid, generation: None, mac: None, link: None, outcome };
+        let device_steps = vec!["device 0000:00:06.0: unbind from vfio-pci".to_owned()];
+        let turn = Turn { device_steps, reports: vec![report], ..Turn::default() };
+        let mut pace = Pace::default();
+        let waits: Vec<Wait> = (0..12).map(|at| next_turn(&mut pace, Duration::from_secs(at * 30), &turn)).collect();
+        assert_eq!(waits[11].after_event, Duration::from_millis(100));
+        assert_eq!(waits[11].without_event, Some(HELD_WAIT));
+        assert_eq!(pace.repeated_steps(), 0);
     }
 }

@@ -170,7 +170,7 @@ fn an_attached_eni_costs_one_list_one_watch_and_one_write() {
             assert_eq!((&condition["type"], &condition["status"]), (&json!("Configured"), &json!("True")));
             assert_eq!(patch["metadata"], json!({ "uid": "uid-1" }));
             let node = json!({
-                "linkName": "ens6", "alternativeName": "storage", "mtu": 1400, "routeTable": 10_001, "bootID": boot_id,
+                "linkName": "ens6", "macAddress": "02:00:00:00:00:01", "alternativeName": "storage", "mtu": 1400, "routeTable": 10_001, "bootID": boot_id,
                 "addresses": ["10.0.1.11", "10.0.1.101", "2001:db8:1::1"], "managedBy": "multi-eni",
                 "macAddress": "02:00:00:00:00:01",
                 "message": "the interface is configured",

@@ -131,6 +131,11 @@ fn reason(turn: &Turn, name: &str) -> &'static str {
     }
 }
 
+/// How many steps of a kind succeeded.
+fn steps(turn: &Turn, kind: &str) -> u64 {
+    turn.counts.iter().filter(|count| count.kind == kind && count.is_done).map(|count| count.steps).sum()
+}
+
 fn sentence(turn: &Turn, name: &str) -> String {
     let Outcome::Blocked(obstacle) = &report(turn, name).outcome else { panic!("{:?}", turn.reports) };
     obstacle.to_string()
@@ -146,6 +151,7 @@ fn a_configured_eni_is_bound_and_comes_back_configured_under_another_name() {
     let device = address(1);
     let expected = Outcome::Bound { device: device.clone(), driver: "vfio-pci".to_owned(), note: None };
     assert_eq!(report(&bound, "eni-1").outcome, expected);
+    assert_eq!((steps(&bound, "device"), steps(&bound, "ledger")), (4, 2), "{:?}", bound.counts);
     let link = report(&bound, "eni-1").link.clone().unwrap();
     assert_eq!((link.name.as_str(), link.parent_device, link.numa_node), ("", Some(device), Some(1)));
     assert_eq!((node.driver(1).as_deref(), node.tree.driver_override(&address(1)).as_str()), (Some("vfio-pci"), ""));
@@ -153,11 +159,13 @@ fn a_configured_eni_is_bound_and_comes_back_configured_under_another_name() {
     assert!(!rules.contains("10001"), "{rules}");
     // A second process finds it so, and changes nothing.
     let again = node.turn(&[vfio(1)]);
-    assert_eq!((again.steps.as_slice(), &report(&again, "eni-1").outcome), ([].as_slice(), &expected));
+    assert_eq!((again.device_steps.as_slice(), &report(&again, "eni-1").outcome), ([].as_slice(), &expected));
     // Back: the link has a new name, and is configured in the same turn.
     let back = node.turn(&[eni(1)]);
     assert_eq!(report(&back, "eni-1").outcome, Outcome::Configured);
     assert_eq!(report(&back, "eni-1").link.as_ref().unwrap().name, "eth1x1");
+    // The network of a link that has come back counts, too.
+    assert_eq!((steps(&back, "device"), steps(&back, "rule")), (4, 3), "{:?}", back.counts);
     node.assert_restored(1);
     node.turn(&[]);
     assert_eq!(node.rig.state().lines().count(), bare.lines().count());
@@ -172,7 +180,11 @@ fn a_deleted_eniattachment_gives_its_device_back_and_says_so() {
     assert_eq!(report(&turn, "eni-1").outcome, Outcome::Restored { device: address(1) });
     node.assert_restored(1);
     // The API server may not have taken the report, so that it is made again.
+    agent.binder().keep_given_back(|uid| uid == "uid-1");
     assert_eq!(reports_of(&agent.turn(&[]).unwrap()), ["eni-1"]);
+    // When the ENIAttachment is gone, nobody reads it.
+    agent.binder().keep_given_back(|_| false);
+    assert_eq!(reports_of(&agent.turn(&[]).unwrap()), Vec::<&str>::new());
 }
 
 fn reports_of(turn: &Turn) -> Vec<&str> {
@@ -253,7 +265,7 @@ fn a_driver_that_refuses_the_device_leaves_it_with_its_link() {
     assert_eq!(reason(&turn, "eni-1"), "BindFailed");
     assert!(sentence(&turn, "eni-1").contains("no driver has taken the device"), "{}", sentence(&turn, "eni-1"));
     node.assert_restored(1);
-    assert_eq!(agent.turn(&[vfio(1)]).unwrap().steps, Vec::<String>::new(), "not again at once");
+    assert_eq!(agent.turn(&[vfio(1)]).unwrap().device_steps, Vec::<String>::new(), "not again at once");
 }
 
 #[test]
@@ -296,6 +308,22 @@ fn without_an_iommu_nothing_is_switched_on_unless_a_flag_asks() {
 }
 
 #[test]
+fn a_read_only_sysfs_leaves_the_link_as_it_is() {
+    let node = Node::with_vfio(&[1]);
+    let sysfs = node.rig.directories().kernel.sysfs.display().to_string();
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+    run("mount --make-rprivate /");
+    run(&format!("mount --bind {sysfs} {sysfs}"));
+    run(&format!("mount -o remount,bind,ro {sysfs}"));
+    let before = node.rig.state();
+    let turn = node.turn(&[vfio(1)]);
+    assert_eq!((reason(&turn, "eni-1"), turn.device_steps.as_slice()), ("SysfsReadOnly", [].as_slice()));
+    assert_eq!(node.rig.state(), before);
+    run(&format!("umount {sysfs}"));
+    assert_eq!(reason(&node.turn(&[vfio(1)]), "eni-1"), "Bound");
+}
+
+#[test]
 fn a_module_is_loaded_only_if_a_flag_asks() {
     let mut node = Node::new(&[1], Some("3"));
     let (said, go) = (node.rig.run_dir().join("said"), node.rig.run_dir().join("go"));
@@ -332,7 +360,7 @@ fn what_upstream_has_bound_is_adopted_and_given_back_later() {
     fs::write(&node.settings.upstream, entry.to_string()).unwrap();
     let turn = node.turn(&[vfio(1), vfio(2)]);
     assert_eq!(reason(&turn, "eni-1"), "Bound");
-    assert_eq!(turn.steps, ["record device 0000:00:06.0 in the ledger"]);
+    assert_eq!(turn.device_steps, ["record device 0000:00:06.0 in the ledger"]);
     // Whose the second device is, nobody says.
     assert_eq!(reason(&turn, "eni-2"), "LinkAbsent");
     node.turn(&[]);
@@ -360,7 +388,7 @@ fn after_a_reboot_the_device_is_bound_again() {
     node.tree.reboot(&address(1));
     let turn = boot("two");
     assert_eq!((reason(&turn, "eni-1"), node.driver(1).as_deref()), ("Bound", Some("vfio-pci")));
-    assert_eq!(turn.steps[0], "record device 0000:00:06.0 in the ledger");
+    assert_eq!(turn.device_steps[0], "record device 0000:00:06.0 in the ledger");
 }
 
 /// A command of the binary with the directories of the rig, and the ENIs in a file.
@@ -450,6 +478,28 @@ fn the_binary_binds_leaves_it_so_on_sigterm_and_clean_gives_back() {
     let cleaned = command(&node, "clean", None).output().unwrap();
     assert!(cleaned.status.success(), "{}", text(&cleaned));
     node.assert_restored(1);
+}
+
+#[test]
+fn a_process_that_does_not_show_its_files_is_not_nobody() {
+    let node = Node::with_vfio(&[1]);
+    node.turn(&[vfio(1)]);
+    let files = node.settings.proc.join("4711/fd");
+    fs::create_dir_all(&files).unwrap();
+    symlink("/dev/vfio/3", files.join("12")).unwrap();
+    std::os::unix::fs::chown(&files, Some(65_534), Some(65_534)).unwrap();
+    fs::set_permissions(&files, fs::Permissions::from_mode(0o500)).unwrap();
+    let with_rights = command(&node, "doctor", Some(&[vfio(1)]));
+    let rights = "-dac_override,-dac_read_search,-sys_ptrace";
+    let mut without = Command::new("setpriv");
+    without.args([format!("--bounding-set={rights}"), format!("--inh-caps={rights}")]);
+    without.arg(BINARY).args(with_rights.get_args()).env_remove("KUBECONFIG");
+    let said = text(&without.output().unwrap());
+    let unseen = "the agent cannot see the files of 1 process: DAC_READ_SEARCH and SYS_PTRACE are missing";
+    assert!(said.contains(&format!("held by no process that is seen; {unseen}\n")), "{said}");
+    // With the rights, the process is named.
+    let said = text(&command(&node, "doctor", Some(&[vfio(1)])).output().unwrap());
+    assert!(said.contains("held by process 4711 (, /dev/vfio/3)\n"), "{said}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::device_plugin::directory_events::DirectoryEvents;
 use crate::device_plugin::plugin::Plugin;
 use crate::device_plugin::pool::{Pool, Pools};
 use crate::device_plugin::resource_name::ResourceName;
+use crate::said_once::SaidOnce;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// How often the agent looks for a directory of kubelet that is not there.
+/// How often the agent looks for a directory of kubelet that is not there, and tries to write device-info files again.
 const DIRECTORY_WAIT: Duration = Duration::from_secs(10);
 
 /// The directories of the device plugins.
@@ -76,16 +77,16 @@ async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>)
     let mut offered: BTreeMap<ResourceName, watch::Sender<Pool>> = BTreeMap::new();
     let mut events: Option<DirectoryEvents> = None;
     let mut is_absence_said = false;
+    let none = Pools::new();
+    let info_said = SaidOnce::default();
     loop {
         let now = pools.borrow_and_update().clone();
-        if let Err(error) = device_info_files::synchronize(&directories.device_info, &now) {
-            let directory = directories.device_info.display();
-            tracing::warn!(%directory, %error, "the device-info files of Multus cannot be written");
-        }
         if events.is_none() && !(now.is_empty() && offered.is_empty()) {
             events = watched(&directories.kubelet, &mut is_absence_said);
             look.send_replace(());
         }
+        // Without kubelet's directory, no device is offered, so that Multus needs none of the files.
+        let is_behind = !has_written(&directories.device_info, if events.is_some() { &now } else { &none }, &info_said);
         if events.is_some() {
             for resource in now.keys().filter(|resource| !offered.contains_key(*resource)).cloned().collect::<Vec<_>>()
             {
@@ -113,7 +114,7 @@ async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>)
                 events = events.filter(|events| is_open && events.is_current());
                 look.send_replace(());
             }
-            () = tokio::time::sleep(DIRECTORY_WAIT), if is_waiting_for_directory || (events.is_none() && !offered.is_empty()) => {}
+            () = tokio::time::sleep(DIRECTORY_WAIT), if is_behind || is_waiting_for_directory || (events.is_none() && !offered.is_empty()) => {}
         }
     }
     // Each plugin ends with the sender of its pool.
@@ -125,6 +126,23 @@ async fn wait(events: &mut Option<DirectoryEvents>) -> bool {
     match events {
         Some(events) => events.wait().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Makes the device-info files those of the pools. A failure is said once.
+fn has_written(directory: &Path, pools: &Pools, said: &SaidOnce) -> bool {
+    match device_info_files::synchronize(directory, pools) {
+        Ok(_) => {
+            said.forget();
+            true
+        }
+        Err(error) => {
+            if said.is_new(&error.to_string()) {
+                let directory = directory.display();
+                tracing::warn!(%directory, %error, "the device-info files of Multus cannot be written");
+            }
+            false
+        }
     }
 }
 
@@ -141,5 +159,54 @@ fn watched(directory: &Path, is_absence_said: &mut bool) -> Option<DirectoryEven
             }
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device_plugin::pool::{Access, Device};
+    use std::fs;
+
+    fn pools() -> Pools {
+        let device = Device { is_healthy: true, numa_node: None, driver: None, access: Access::Interface };
+        Pools::from([("example.com/fast".parse().unwrap(), Pool::from([("0000:00:06.0".parse().unwrap(), device)]))])
+    }
+
+    #[test]
+    fn without_kubelets_directory_no_device_info_file_is_written() {
+        let root = std::env::temp_dir().join(format!("multi-eni-plugins-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        let (kubelet, device_info) = (root.join("kubelet"), root.join("devinfo"));
+        let offer = || {
+            let directories = PluginDirectories { kubelet: kubelet.clone(), device_info: device_info.clone() };
+            let plugins = Plugins::start(directories).unwrap();
+            plugins.offer(pools());
+            std::thread::sleep(Duration::from_millis(500));
+        };
+        offer();
+        assert!(!device_info.exists());
+        fs::create_dir_all(&kubelet).unwrap();
+        offer();
+        assert_eq!(fs::read_dir(&device_info).unwrap().count(), 1);
+        // The directory of an old kubelet goes: so does what would send pods to it.
+        fs::remove_dir_all(&kubelet).unwrap();
+        offer();
+        assert_eq!(fs::read_dir(&device_info).unwrap().count(), 0);
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn files_that_cannot_be_written_are_said_once() {
+        let root = std::env::temp_dir().join(format!("multi-eni-plugins-said-{}", std::process::id()));
+        fs::write(&root, "").unwrap();
+        let (directory, said) = (root.join("devinfo"), SaidOnce::default());
+        assert!(!has_written(&directory, &pools(), &said));
+        let error = device_info_files::synchronize(&directory, &pools()).unwrap_err();
+        assert!(!said.is_new(&error.to_string()), "it was said");
+        fs::remove_file(&root).unwrap();
+        assert!(has_written(&directory, &pools(), &said));
+        assert!(said.is_new(&error.to_string()), "the next failure is said again");
+        fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -3,12 +3,15 @@
 
 use super::pci::PciAddress;
 use super::step::{DeviceStep, Goal};
-use crate::pace::back_off;
+use crate::pace::{CALM, back_off};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A failed bind costs the link, so its back-off begins at a minute.
 const FAILURES_OF_FIRST_MINUTE: u32 = 6;
+
+/// The longest wait for a process that holds a device. The kernel sends no event when it ends, and a look costs little.
+pub const HELD_WAIT: Duration = Duration::from_secs(30);
 
 /// Why a step ended without success.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +52,10 @@ pub struct Attempt {
     refusals: Vec<Refusal>,
     failures: u32,
     last_end: Option<Duration>,
+    /// How often the device was bound, with less than [`CALM`] between.
+    binds: u32,
+    /// When it was bound last.
+    bound_at: Option<Duration>,
 }
 
 impl Attempt {
@@ -72,6 +79,12 @@ impl Attempt {
         self.refusals.iter().find(|refusal| refusal.goal == goal && now < refusal.until).map(|refusal| &refusal.why)
     }
 
+    /// Whether the device is not bound at this time, because somebody gives back what the agent binds.
+    pub fn is_contested(&self, now: Duration) -> bool {
+        let wait = self.binds.checked_sub(1).filter(|count| *count > 0).map_or(Duration::ZERO, back_off);
+        self.bound_at.is_some_and(|at| now.saturating_sub(at) < wait)
+    }
+
     /// When the last step ended.
     pub fn last_end(&self) -> Option<Duration> {
         self.last_end
@@ -84,7 +97,8 @@ impl Attempt {
             (Goal::Bind(_) | Goal::Restore, _) => self.failures,
         };
         self.refusals.retain(|refusal| refusal.goal != goal);
-        self.refusals.push(Refusal { goal, why, until: now.saturating_add(back_off(count)) });
+        let longest = if matches!(why, StepError::Held(_)) { HELD_WAIT } else { Duration::MAX };
+        self.refusals.push(Refusal { goal, why, until: now.saturating_add(back_off(count).min(longest)) });
         (self.goal, self.last_error) = (None, None);
         self.done.clear();
     }
@@ -136,9 +150,18 @@ impl Attempts {
         self.0.entry(address.clone()).or_default().refuse(goal, StepError::Failed(why), now);
     }
 
-    /// The device is bound as asked, so that nothing of before counts.
-    pub fn settle(&mut self, address: &PciAddress) {
-        self.0.retain(|of, attempt| of != address || attempt.running.is_some());
+    /// The device is bound as asked, so that nothing of before counts but how often that was so.
+    pub fn settle(&mut self, address: &PciAddress, now: Duration) {
+        let Some(attempt) = self.0.get_mut(address).filter(|attempt| attempt.running.is_none()) else { return };
+        let is_recent = attempt.bound_at.is_some_and(|at| now.saturating_sub(at) < CALM);
+        let before = if is_recent { attempt.binds } else { 0 };
+        let is_new = matches!(attempt.goal, Some(Goal::Bind(_))) && attempt.done.contains(&DeviceStep::Probe);
+        let (binds, bound_at) = if is_new {
+            (before.saturating_add(1), Some(now))
+        } else {
+            (before, attempt.bound_at.filter(|_| is_recent))
+        };
+        *attempt = Attempt { binds, bound_at, ..Attempt::default() };
     }
 
     /// The device has been given back. A bind that failed before is still not tried at once.
@@ -146,6 +169,7 @@ impl Attempts {
         if let Some(attempt) = self.0.get_mut(address) {
             attempt.refusals.retain(|refusal| refusal.goal != Goal::Restore);
             (attempt.goal, attempt.last_error) = (None, None);
+            (attempt.binds, attempt.bound_at) = (0, None);
             attempt.done.clear();
         }
     }
@@ -186,6 +210,44 @@ mod tests {
         assert!(attempt.refusal(BIND, at(59)).is_some());
         assert!(attempt.refusal(BIND, at(64)).is_none());
         assert!(attempt.refusal(Goal::Bind(DpdkDriver::IgbUio), at(0)).is_none(), "another driver is news");
+    }
+
+    #[test]
+    fn a_held_device_is_tried_again_within_half_a_minute_however_long_it_is_held() {
+        let mut attempts = Attempts::default();
+        for turn in 0..20 {
+            attempts.start(&address(), Goal::Restore, DeviceStep::Unbind("vfio-pci".to_owned()), at(turn * 100));
+            attempts.finish(&address(), &Err(StepError::Held("7".to_owned())), at(turn * 100));
+        }
+        let attempt = attempts.of(&address()).unwrap();
+        assert!(attempt.refusal(Goal::Restore, at(1929)).is_some());
+        assert!(attempt.refusal(Goal::Restore, at(1930)).is_none());
+    }
+
+    #[test]
+    fn a_device_that_somebody_gives_back_again_and_again_is_bound_ever_more_rarely() {
+        let mut attempts = Attempts::default();
+        let mut bind = |from: u64| {
+            let mut now = from;
+            let mut waits = Vec::new();
+            for _ in 0..5 {
+                attempts.start(&address(), BIND, DeviceStep::Probe, at(now));
+                attempts.finish(&address(), &Ok(()), at(now));
+                attempts.settle(&address(), at(now));
+                // A turn that finds it so is no bind.
+                attempts.settle(&address(), at(now));
+                let since = now;
+                while attempts.of(&address()).unwrap().is_contested(at(now)) {
+                    now += 1;
+                }
+                waits.push(now - since);
+            }
+            waits
+        };
+        assert_eq!(bind(0), [0, 1, 2, 4, 8]);
+        assert_eq!(bind(10_000), [0, 1, 2, 4, 8], "a day later it is no fight");
+        attempts.given_back(&address());
+        assert!(!attempts.of(&address()).unwrap().is_contested(at(10_000)));
     }
 
     #[test]

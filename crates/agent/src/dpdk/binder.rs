@@ -3,7 +3,7 @@
 use super::attempts::Attempts;
 use super::bindings::{Binding, Bindings};
 use super::bindings_file::BindingsFile;
-use super::holders::{self, Holder};
+use super::holders::{self, Holders};
 use super::override_reader::{Locked, OverrideReader};
 use super::pci::{Pci, PciAddress, PciDevice};
 use super::pci_files::PciFiles;
@@ -12,11 +12,13 @@ use super::settings::DpdkSettings;
 use super::step::{DpdkStep, Goal};
 use super::upstream::{self, UpstreamBinding};
 use super::worker::{Waker, Worker};
+use crate::apply::StepCount;
 use crate::ledger::Ledger;
 use crate::node::Node;
 use crate::plan::Settings;
 use crate::plan::report::{EniReport, Outcome};
 use crate::wanted::WantedEni;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -53,6 +55,8 @@ pub struct Binder {
     reader: OverrideReader,
     start: Instant,
     given_back: Vec<EniReport>,
+    /// How many steps of each kind have ended, by whether they succeeded, since somebody asked.
+    ended: BTreeMap<(&'static str, bool), u64>,
 }
 
 impl Binder {
@@ -69,6 +73,7 @@ impl Binder {
             reader: OverrideReader::default(),
             start: Instant::now(),
             given_back: Vec::new(),
+            ended: BTreeMap::new(),
         })
     }
 
@@ -99,7 +104,7 @@ impl Binder {
     }
 
     /// The processes that hold a device.
-    pub fn holders(&self, device: &PciDevice) -> Vec<Holder> {
+    pub fn holders(&self, device: &PciDevice) -> Holders {
         holders::of(&self.files.settings.proc, &device.device_files())
     }
 
@@ -127,6 +132,11 @@ impl Binder {
                 Err(Locked) => device.is_locked = true,
             }
         }
+        let busy = |(address, device): (&PciAddress, &PciDevice)| {
+            let is_running = self.attempts.of(address).is_some_and(|attempt| attempt.running().is_some());
+            (is_running || device.is_locked).then(|| self.holders(device).unseen)
+        };
+        pci.unseen_processes = pci.devices.iter().filter_map(busy).max().unwrap_or(0);
         pci
     }
 
@@ -164,6 +174,22 @@ impl Binder {
         planned
     }
 
+    /// Keeps the reports of devices that were given back for these ENIAttachments. Nobody reads those of others.
+    pub fn keep_given_back(&mut self, is_watched: impl Fn(&str) -> bool) {
+        self.given_back.retain(|report| is_watched(&report.uid));
+    }
+
+    /// How many steps have ended since the last call. A step may end after its turn.
+    pub fn take_counts(&mut self) -> Vec<StepCount> {
+        let ended = std::mem::take(&mut self.ended);
+        ended.into_iter().map(|((kind, is_done), steps)| StepCount { kind, is_done, steps }).collect()
+    }
+
+    fn count(&mut self, kind: &'static str, is_done: bool) {
+        let steps = self.ended.entry((kind, is_done)).or_default();
+        *steps = steps.saturating_add(1);
+    }
+
     /// Takes in the steps that have ended since the last turn.
     pub fn take_finished(&mut self) {
         while self.take_one(Duration::ZERO) {}
@@ -182,9 +208,9 @@ impl Binder {
         for PlannedDpdkStep { attachment, step } in &planned.steps {
             let now = self.start.elapsed();
             match step {
-                DpdkStep::Remember(binding) => self.bindings.update(|ledger| ledger.remember(binding.clone()))?,
+                DpdkStep::Remember(binding) => self.write(|ledger| ledger.remember(binding.clone()))?,
                 DpdkStep::Forget(address) => {
-                    self.bindings.update(|ledger| ledger.forget(address))?;
+                    self.write(|ledger| ledger.forget(address))?;
                     self.attempts.given_back(address);
                 }
                 DpdkStep::GiveUp { address, goal, why } => {
@@ -214,11 +240,17 @@ impl Binder {
         Ok(round)
     }
 
+    fn write(&mut self, change: impl FnOnce(&mut Bindings)) -> io::Result<()> {
+        let result = self.bindings.update(change);
+        self.count("ledger", result.is_ok());
+        result
+    }
+
     /// A device that cannot be bound goes back to its kernel driver, and the ledger says so in case the agent ends before that.
     fn roll_back(&mut self, address: &PciAddress, goal: Goal, why: &str) -> io::Result<()> {
         match goal {
             Goal::Restore => Ok(()),
-            Goal::Bind(_) => self.bindings.update(|ledger| {
+            Goal::Bind(_) => self.write(|ledger| {
                 if let Some(binding) = ledger.at(address).cloned() {
                     ledger.remember(Binding { rolling_back: Some(why.to_owned()), ..binding });
                 }
@@ -230,7 +262,7 @@ impl Binder {
         match &report.outcome {
             Outcome::Bound { device, .. } => {
                 if let Ok(address) = device.parse() {
-                    self.attempts.settle(&address);
+                    self.attempts.settle(&address, self.start.elapsed());
                 }
             }
             Outcome::Restored { .. } => {
@@ -249,6 +281,7 @@ impl Binder {
 
     fn take_one(&mut self, timeout: Duration) -> bool {
         let Some(finished) = self.worker.wait(timeout) else { return false };
+        self.count("device", finished.result.is_ok());
         let now = self.start.elapsed();
         if let Some(step) = self.attempts.finish(&finished.address, &finished.result, now)
             && let Err(error) = &finished.result

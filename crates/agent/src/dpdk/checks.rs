@@ -53,6 +53,10 @@ impl<'a> Checks<'a> {
         if let Some(what) = self.use_by_others(link, mac) {
             return Err(Obstacle::Dpdk(DpdkObstacle::LinkInUse(what)));
         }
+        // Otherwise the link would go down, and come back after the first write has failed.
+        if device.is_read_only {
+            return Err(Obstacle::Dpdk(DpdkObstacle::SysfsReadOnly));
+        }
         match self.missing(driver, device).map_err(Obstacle::Dpdk)? {
             Some(step) => Ok(Checked::First { address, step }),
             None => Ok(Checked::Ready { address, device }),

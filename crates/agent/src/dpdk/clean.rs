@@ -18,6 +18,7 @@ pub fn until_given_back(agent: &mut NodeAgent) -> Result<Turn, AgentError> {
         sleep(AGAIN);
         let turn = agent.turn(&[])?;
         all.steps.extend(turn.steps);
+        all.device_steps.extend(turn.device_steps);
         (all.failed, all.reports) = (turn.failed, turn.reports);
     }
     Ok(all)

@@ -3,7 +3,7 @@
 
 use super::bindings::Bindings;
 use super::driver::DpdkDriver;
-use super::holders::Holder;
+use super::holders::Holders;
 use super::pci::{Pci, PciDevice};
 use super::upstream::UpstreamBinding;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ pub fn text(
     pci: &Pci,
     bindings: &Bindings,
     upstream: &[UpstreamBinding],
-    holders: impl Fn(&PciDevice) -> Vec<Holder>,
+    holders: impl Fn(&PciDevice) -> Holders,
 ) -> String {
     let mut out = String::new();
     let loaded: Vec<&str> =
@@ -71,9 +71,7 @@ pub fn text(
             None => {}
         }
         if device.has_dpdk_driver() {
-            let found: Vec<String> = holders(device).iter().map(ToString::to_string).collect();
-            let found = if found.is_empty() { "no process that is seen".to_owned() } else { found.join(", ") };
-            let _ = write!(out, ", held by {found}");
+            let _ = write!(out, ", held by {}", holders(device));
         }
         let _ = writeln!(out);
     }
@@ -83,6 +81,7 @@ pub fn text(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dpdk::holders::Holder;
     use crate::dpdk::pci::IommuGroup;
 
     #[test]
@@ -102,7 +101,8 @@ mod tests {
         pci.drivers.extend(["ena", "vfio-pci", "igb_uio"].map(str::to_owned));
         let upstream = [UpstreamBinding { eni_id: "eni-1".to_owned(), pci_address: "0000:00:07.0".parse().unwrap() }];
         let holder = Holder { pid: 7, program: "testpmd".to_owned(), file: "/dev/vfio/3".to_owned() };
-        let text = text(&pci, &Bindings::default(), &upstream, |_| vec![holder.clone()]);
+        let holders = |_: &PciDevice| Holders { seen: vec![holder.clone()], unseen: 0 };
+        let text = text(&pci, &Bindings::default(), &upstream, holders);
         assert_eq!(
             text,
             "DPDK: drivers loaded: vfio-pci, igb_uio; IOMMU: no; vfio's mode without an IOMMU: on\n\

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 /// The most processes that a sentence names.
@@ -25,24 +26,76 @@ impl fmt::Display for Holder {
     }
 }
 
+/// What the open files of all processes show.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holders {
+    /// The first processes that have one of the files open.
+    pub seen: Vec<Holder>,
+    /// How many processes do not show the agent their files. Each of them may hold the device.
+    pub unseen: usize,
+}
+
+impl fmt::Display for Holders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.seen.is_empty() {
+            write!(f, "no process that is seen")?;
+        }
+        for (index, holder) in self.seen.iter().enumerate() {
+            write!(f, "{}{holder}", if index == 0 { "" } else { ", " })?;
+        }
+        unseen_sentence(self.unseen).map_or(Ok(()), |sentence| write!(f, "; {sentence}"))
+    }
+}
+
+/// What a person should hear of processes that do not show their files.
+pub fn unseen_sentence(unseen: usize) -> Option<String> {
+    let processes = if unseen == 1 { "process" } else { "processes" };
+    let sentence = || {
+        format!("the agent cannot see the files of {unseen} {processes}: DAC_READ_SEARCH and SYS_PTRACE are missing")
+    };
+    (unseen > 0).then(sentence)
+}
+
 /// The processes that have one of the files open.
-pub fn of(proc: &Path, files: &[String]) -> Vec<Holder> {
+pub fn of(proc: &Path, files: &[String]) -> Holders {
+    let mut found = Holders::default();
     if files.is_empty() {
-        return Vec::new();
+        return found;
     }
     let entries = fs::read_dir(proc).into_iter().flatten().flatten();
     let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
-    pids.into_iter().filter_map(|pid| holder(proc, pid, files)).take(MOST).collect()
+    for pid in pids {
+        match open_file(&proc.join(pid.to_string()).join("fd"), files) {
+            Ok(Some(file)) if found.seen.len() < MOST => {
+                let comm = fs::read_to_string(proc.join(pid.to_string()).join("comm"));
+                found.seen.push(Holder { pid, program: comm.unwrap_or_default().trim().to_owned(), file });
+            }
+            Ok(_) => {}
+            // A process that has ended holds nothing.
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {}
+            Err(_) => found.unseen = found.unseen.saturating_add(1),
+        }
+    }
+    found
 }
 
-fn holder(proc: &Path, pid: u32, files: &[String]) -> Option<Holder> {
-    let directory = proc.join(pid.to_string());
-    let open = fs::read_dir(directory.join("fd")).ok()?.flatten();
-    let mut targets = open.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()));
-    let file = targets.find(|target| files.contains(target))?;
-    let program = fs::read_to_string(directory.join("comm")).unwrap_or_default().trim().to_owned();
-    Some(Holder { pid, program, file })
+/// Which of the files a process has open. The kernel asks for a right to list them, and for another one to see what each is.
+fn open_file(directory: &Path, files: &[String]) -> io::Result<Option<String>> {
+    for entry in fs::read_dir(directory)? {
+        match fs::read_link(entry?.path()) {
+            Ok(target) => {
+                let target = target.to_string_lossy().into_owned();
+                if files.contains(&target) {
+                    return Ok(Some(target));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+            // The process has closed it meanwhile.
+            Err(_) => {}
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -60,9 +113,8 @@ mod tests {
             fs::write(proc.join(pid).join("comm"), "testpmd\n").unwrap();
         }
         let files = ["/dev/vfio/3".to_owned(), "/dev/vfio/noiommu-3".to_owned()];
-        let found: Vec<String> = of(&proc, &files).iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["process 7 (testpmd, /dev/vfio/3)"]);
-        assert_eq!(of(&proc, &[]), []);
-        assert_eq!(of(&proc.join("none"), &files), []);
+        assert_eq!(of(&proc, &files).to_string(), "process 7 (testpmd, /dev/vfio/3)");
+        assert_eq!(of(&proc, &[]), Holders::default());
+        assert_eq!(of(&proc.join("none"), &files).to_string(), "no process that is seen");
     }
 }

@@ -124,7 +124,7 @@ impl World {
         }
         for report in &planned.reports {
             if let Outcome::Bound { device, .. } = &report.outcome {
-                self.attempts.settle(&device.parse().unwrap());
+                self.attempts.settle(&device.parse().unwrap(), self.now);
             }
         }
         for step in &planned.steps {

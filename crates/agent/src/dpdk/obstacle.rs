@@ -28,6 +28,8 @@ pub enum DpdkObstacle {
         /// The device of the ENI.
         actual: PciAddress,
     },
+    /// The agent may not write the files of the device.
+    SysfsReadOnly,
     /// Others use the link.
     LinkInUse(String),
     /// A program other than the agent or upstream has bound the device that `dpdkPCIAddress` names.
@@ -63,6 +65,7 @@ impl DpdkObstacle {
             Self::NoIommu { .. } => "NoIommu",
             Self::NotPci { .. } => "NotPCI",
             Self::PciAddressMismatch { .. } => "PCIAddressMismatch",
+            Self::SysfsReadOnly => "SysfsReadOnly",
             Self::LinkInUse(_) => "LinkInUse",
             Self::NotOurs { .. } => "NotOurs",
             Self::InProgress(_) => "DriverChanging",
@@ -103,6 +106,9 @@ impl fmt::Display for DpdkObstacle {
                 f,
                 "dpdkPCIAddress is {wanted}, and the ENI is the device {actual}: the agent binds no other device than the ENI's"
             ),
+            Self::SysfsReadOnly => {
+                write!(f, "/sys is read-only for the agent: set nodeAgent.dpdk.enabled in the chart")
+            }
             Self::LinkInUse(what) => write!(f, "others use the link, so the agent does not take it away: {what}"),
             Self::NotOurs { device, driver } => write!(
                 f,

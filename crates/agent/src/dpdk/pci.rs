@@ -92,6 +92,8 @@ pub struct PciDevice {
     pub driver_override: Option<String>,
     /// Whether the kernel is busy with the device: it does not answer what `driver_override` is.
     pub is_locked: bool,
+    /// Whether the agent may not write the files that move the device to another driver.
+    pub is_read_only: bool,
     /// The NUMA node.
     pub numa_node: Option<i32>,
     /// The IOMMU group.
@@ -131,6 +133,8 @@ pub struct Pci {
     pub no_iommu: Option<bool>,
     /// Whether igb_uio maps with write-combining. None: it is not loaded, or cannot tell.
     pub write_combining: Option<bool>,
+    /// How many processes do not show the agent which files they have open. It is counted while the kernel is busy with a device.
+    pub unseen_processes: usize,
 }
 
 #[cfg(test)]

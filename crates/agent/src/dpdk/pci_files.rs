@@ -7,6 +7,8 @@ use super::holders;
 use super::pci::{IommuGroup, Pci, PciAddress, PciDevice};
 use super::settings::DpdkSettings;
 use super::step::DeviceStep;
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -39,6 +41,7 @@ impl PciFiles {
             has_iommu: !file_names(&self.sysfs.join("class/iommu")).is_empty(),
             no_iommu: read_switch(&self.sysfs.join(NO_IOMMU)),
             write_combining: read_switch(&self.sysfs.join("module/igb_uio/parameters/wc_activate")),
+            unseen_processes: 0,
         }
     }
 
@@ -56,6 +59,9 @@ impl PciFiles {
             driver: self.driver(address),
             driver_override: None,
             is_locked: false,
+            is_read_only: [directory.join("driver_override"), self.sysfs.join("bus/pci/drivers_probe")]
+                .iter()
+                .any(|path| is_read_only(path)),
             // -1 means that the machine has no NUMA nodes.
             numa_node: read(&directory.join("numa_node")).and_then(|text| text.parse().ok()).filter(|node| *node >= 0),
             iommu_group: group.map(|number| IommuGroup {
@@ -95,9 +101,11 @@ impl PciFiles {
                 // The kernel would wait for the process, and this process could then not even be killed.
                 if DpdkDriver::is_name(driver) {
                     let found = holders::of(&self.settings.proc, &self.device(address).device_files());
-                    if !found.is_empty() {
-                        let text = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                        return Err(StepError::Held(format!("the device {address} is held by {text}")));
+                    if !found.seen.is_empty() {
+                        return Err(StepError::Held(format!("the device {address} is held by {found}")));
+                    }
+                    if let Some(sentence) = holders::unseen_sentence(found.unseen) {
+                        tracing::warn!(device = %address, "{sentence}: the step waits for each that holds the device");
                     }
                 }
                 write(&self.sysfs.join("bus/pci/drivers").join(driver).join("unbind"), address.as_str())?;
@@ -151,6 +159,11 @@ impl PciFiles {
         }
         Ok(())
     }
+}
+
+/// Whether this process may not write the file. The file is not opened: this waits for nothing, and a missing file is none of its kind.
+fn is_read_only(path: &Path) -> bool {
+    matches!(access(path, AccessFlags::W_OK), Err(Errno::EROFS | Errno::EACCES | Errno::EPERM))
 }
 
 /// Writes into a file of the kernel. It never creates one.

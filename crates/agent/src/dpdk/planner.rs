@@ -6,10 +6,11 @@ use super::attempts::{Attempt, Attempts, StepError};
 use super::bindings::{Binding, Bindings};
 use super::checks::{Checked, Checks};
 use super::driver::DpdkDriver;
+use super::holders::unseen_sentence;
 use super::move_device::next_step;
 use super::obstacle::DpdkObstacle;
 use super::pci::{Pci, PciAddress, PciDevice};
-use super::reports::{bound, changing, device_report, refused, report, report_of_binding};
+use super::reports::{bound, changing, contested, device_report, refused, report, report_of_binding};
 use super::settings::DpdkSettings;
 use super::step::{DeviceStep, DpdkStep, Goal};
 use super::upstream::{UpstreamBinding, original_driver};
@@ -223,19 +224,14 @@ impl<'a> Planner<'a> {
                 changing(goal)
             } else {
                 let (step, seconds) = (&running.step, taken.as_secs());
-                DpdkObstacle::DeviceHeld(format!(
-                    "the kernel has not finished to {step} (device {address}) for {seconds} s: a process holds the device, or the driver \
-                     waits for something"
-                ))
+                self.held(format!("the kernel has not finished to {step} (device {address}) for {seconds} s"))
             };
             return self.report(eni, binding, device, Outcome::Blocked(Obstacle::Dpdk(obstacle)));
         }
         if device.is_locked {
-            let what = format!(
-                "the kernel is still busy with the device {address}, which another process began to bind or to unbind: a process holds it, \
-                 or the driver waits for something"
-            );
-            let outcome = Outcome::Blocked(Obstacle::Dpdk(DpdkObstacle::DeviceHeld(what)));
+            let what = "which another process began to bind or to unbind";
+            let held = self.held(format!("the kernel is still busy with the device {address}, {what}"));
+            let outcome = Outcome::Blocked(Obstacle::Dpdk(held));
             return self.report(eni, binding, device, outcome);
         }
         if let Some(eni) = eni
@@ -253,6 +249,10 @@ impl<'a> Planner<'a> {
             && device.driver.is_some()
             && !device.has_dpdk_driver()
         {
+            if attempt.is_some_and(|attempt| attempt.is_contested(now)) {
+                let outcome = Outcome::Blocked(Obstacle::Dpdk(contested(driver)));
+                return self.report(Some(eni), binding, device, outcome);
+            }
             match self.may_leave_kernel(eni, binding, driver) {
                 Leave::May => {}
                 Leave::NotSeen => return self.link_not_back(Some(eni), binding, device, goal),
@@ -289,6 +289,15 @@ impl<'a> Planner<'a> {
                 self.report(eni, binding, device, Outcome::Blocked(Obstacle::Dpdk(outcome)));
             }
         }
+    }
+
+    /// The kernel waits. The agent has seen no process that holds the device.
+    fn held(&self, what: String) -> DpdkObstacle {
+        let unseen = unseen_sentence(self.input.pci.unseen_processes).map(|sentence| format!("; {sentence}"));
+        let unseen = unseen.unwrap_or_default();
+        DpdkObstacle::DeviceHeld(format!(
+            "{what}: a process holds the device, or the driver waits for something{unseen}"
+        ))
     }
 
     /// Whether a device of the ledger may leave its kernel driver. It was checked before the device came into the ledger, and again now.

@@ -54,6 +54,13 @@ pub(super) fn changing(goal: Goal) -> DpdkObstacle {
     })
 }
 
+/// Somebody gives the device back each time.
+pub(super) fn contested(driver: DpdkDriver) -> DpdkObstacle {
+    DpdkObstacle::InProgress(format!(
+        "another program takes the device from {driver} again and again: the agent waits longer each time before it binds it"
+    ))
+}
+
 /// Why the goal is not tried now.
 pub(super) fn refused(why: &StepError, goal: Goal) -> DpdkObstacle {
     match (why, goal) {

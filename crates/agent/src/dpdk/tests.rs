@@ -129,6 +129,18 @@ fn a_driver_that_nobody_knows_or_nobody_loaded_leaves_the_node_untouched() {
 }
 
 #[test]
+fn a_read_only_sysfs_costs_no_link() {
+    let mut world = World::new();
+    world.settings.load_modules = true;
+    world.pci.drivers.remove("igb_uio");
+    world.device(1).is_read_only = true;
+    left(&mut world, &[with("igb_uio")], "SysfsReadOnly");
+    left(&mut world, &[dpdk_eni(1)], "SysfsReadOnly");
+    world.device(1).is_read_only = false;
+    assert!(matches!(outcome(&mut world, &[dpdk_eni(1)]), Outcome::Bound { .. }));
+}
+
+#[test]
 fn modules_are_loaded_only_if_asked() {
     let mut world = World::new();
     world.pci.drivers.remove("igb_uio");
@@ -281,6 +293,9 @@ fn an_unbind_that_does_not_return_is_reported_after_the_deadline_and_nothing_els
     assert_eq!(reason(&mut world, &[]), "DeviceHeld");
     assert_eq!(reason(&mut world, &[dpdk_eni(1)]), "DeviceHeld");
     assert_eq!(world.made.len(), made);
+    world.pci.unseen_processes = 2;
+    let Outcome::Blocked(obstacle) = outcome(&mut world, &[]) else { panic!("the device is held") };
+    assert!(obstacle.to_string().contains("cannot see the files of 2 processes: DAC_READ_SEARCH"), "{obstacle}");
     // The process lets go. By now the ENI is wanted bound again.
     let unbind = DeviceStep::Unbind("vfio-pci".to_owned());
     assert_eq!(world.attempts.finish(&address(1), &Ok(()), world.now), Some(unbind));
@@ -332,6 +347,26 @@ fn after_a_reboot_the_device_is_bound_again() {
     let rebooted = World { bindings: Bindings::of_boot("boot-2"), attempts: Default::default(), ..World::new() };
     world = World { made: world.made, ..rebooted };
     assert!(matches!(outcome(&mut world, &[dpdk_eni(1)]), Outcome::Bound { .. }));
+}
+
+#[test]
+fn the_agent_does_not_fight_with_a_program_that_gives_the_device_back() {
+    let mut world = bound();
+    let wanted = [dpdk_eni(1)];
+    let give_back = |world: &mut World| {
+        world.node.links.push(new_link(1));
+        let link = new_link(1).name;
+        (world.device(1).driver, world.device(1).links) = (Some("ena".to_owned()), vec![link]);
+    };
+    give_back(&mut world);
+    assert!(matches!(outcome(&mut world, &wanted), Outcome::Bound { .. }), "once is no fight");
+    for wait in [1, 2, 4] {
+        give_back(&mut world);
+        assert_eq!(reason(&mut world, &wanted), "DriverChanging");
+        assert_eq!(world.device(1).driver.as_deref(), Some("ena"));
+        world.now += Duration::from_secs(wait);
+        assert!(matches!(outcome(&mut world, &wanted), Outcome::Bound { .. }));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::namespaces::Namespaces;
 use super::traces::PROTOCOL;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::ffi::OsString;
 use std::fs::{File, create_dir_all};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,17 @@ use std::time::{Duration, Instant};
 
 /// How long the agents may take to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// The flags of the agent's files and directories, and their names in the sandbox's directory.
+const FILES: [(&str, &str); 6] = [
+    ("--state-dir", "state"),
+    ("--run-dir", "run"),
+    // The sysfs of this machine has the links of another namespace, so the agent gets an empty one.
+    ("--sysfs-root", "sys"),
+    ("--kubelet-dir", "kubelet"),
+    ("--device-info-dir", "devinfo"),
+    ("--upstream-mappings", "interface-mappings.json"),
+];
 
 /// An agent that runs.
 #[derive(Debug)]
@@ -37,11 +49,7 @@ impl Agent {
         let log = directory.join("agent.log");
         let output = File::create(&log).map_err(failed)?;
         let mut command = Command::new(binary);
-        command.args(["run", "--node-name", node, "--link-kinds", "veth", "--route-protocol", PROTOCOL]);
-        // The sysfs of this machine has the links of another namespace, so the agent gets an empty one.
-        for (flag, name) in [("--state-dir", "state"), ("--run-dir", "run"), ("--sysfs-root", "sys")] {
-            command.arg(flag).arg(directory.join(name));
-        }
+        command.args(arguments(node, directory));
         command.env_clear().env("KUBECONFIG", kubeconfig).stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
         // Ctrl-C ends the sandbox, which needs the agents until its end.
         command.process_group(0);
@@ -70,6 +78,13 @@ impl Agent {
     }
 }
 
+/// The arguments of an agent. All its files are in the directory: those of an agent of this machine itself are not touched.
+fn arguments(node: &str, directory: &Path) -> Vec<OsString> {
+    let words = ["run", "--node-name", node, "--link-kinds", "veth", "--route-protocol", PROTOCOL];
+    let files = FILES.iter().flat_map(|(flag, name)| [OsString::from(flag), directory.join(name).into_os_string()]);
+    words.map(OsString::from).into_iter().chain(files).collect()
+}
+
 /// Ends the agents, with SIGTERM first.
 pub fn stop(agents: &mut [Agent]) {
     for agent in agents.iter() {
@@ -87,6 +102,22 @@ pub fn stop(agents: &mut [Agent]) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_writes_into_the_directory_of_its_sandbox_alone() {
+        let arguments = arguments("node1", Path::new("/run/sandbox"));
+        for flag in
+            ["--state-dir", "--run-dir", "--sysfs-root", "--kubelet-dir", "--device-info-dir", "--upstream-mappings"]
+        {
+            let at = arguments.iter().position(|argument| argument == flag).unwrap();
+            assert!(Path::new(&arguments[at + 1]).starts_with("/run/sandbox"), "{flag}");
         }
     }
 }

@@ -28,8 +28,22 @@ fn remove(process: u32, directories: &Path) -> String {
     }
 }
 
-/// Whether the process runs and is of the same program. Process IDs are used again.
+/// Whether the process is another one, runs, and is of the same program. Process IDs are used again, also for this process, which has
+/// made nothing yet.
 fn is_sandbox(process: u32) -> bool {
+    if process == std::process::id() {
+        return false;
+    }
     let program = |process: &str| std::fs::read_to_string(format!("/proc/{process}/comm")).ok();
     program(&process.to_string()).is_some_and(|name| Some(name) == program("self"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_sandbox_with_the_id_of_this_process_has_left_is_a_leftover() {
+        assert!(!is_sandbox(std::process::id()));
+    }
 }
