@@ -158,7 +158,10 @@ fn in_place_with_no_detach_and_the_way_back() -> Result<(), Failure> {
     environment.assert_eq("the one that was not listed", now.get(&("node3".to_owned(), 3)), Some(&unlisted));
     let (reason, message) = environment.condition("zoned", "IndexPinned", "True", SOON)?;
     environment.assert_eq(&message, reason.as_str(), "Adopted");
-    assert!(message.starts_with("2 ENIs that were adopted") && message.contains("on node node1 it is 2"), "{message}");
+    assert!(
+        message.starts_with("2 ENIs adopted from upstream keep") && message.contains("on node node1 it is 2"),
+        "{message}"
+    );
 
     // After a restart the ENIs are this controller's own, and nothing is left to do.
     environment.account.ec2.clear_calls();
