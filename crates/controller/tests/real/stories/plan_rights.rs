@@ -93,7 +93,7 @@ fn the_documented_rights_suffice_and_each_is_needed() -> Result<(), Failure> {
         // The API server's cache of roles follows the change.
         environment.until(&format!("{args:?} without {missing:?}"), SOON, || {
             let (code, _, words) = multi_eni(&environment, &planner, args, &stdin)?;
-            let said = [&format!("not allowed to {request}:"), "See docs/reference/plan.md for the rights"]
+            let said = [&format!("not allowed to {request}:"), "docs/reference/plan.md has the rights that are needed"]
                 .iter()
                 .all(|expected| squeezed(&words).contains(&squeezed(expected)));
             if code == 1 && said { Ok(()) } else { Err(format!("exit code {code}: {words}").into()) }
