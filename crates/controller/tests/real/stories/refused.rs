@@ -337,8 +337,9 @@ fn iam_policy_refuses_and_accepts_the_same() -> Result<(), Failure> {
     for (what, spec, words) in rows().chain([("a long description", long.as_str(), "at most 255")]) {
         let (code, says) = iam_policy(&manifest(spec))?;
         assert!(code == Some(1) && says.contains("NodeENI bad would be refused"), "{what}: {code:?} {says}");
-        // The words for a wrong type and for a value that is not in an enum are not those of the API server.
-        let is_of_rule = ["Unsupported value", "must be of type", "spec.deviceIndex", "supported values"];
+        // The words for a wrong type, an unknown field and a value that is not in an enum are not those of the API server.
+        let is_of_rule =
+            ["Unsupported value", "must be of type", "spec.deviceIndex", "supported values", "unknown field"];
         let is_the_same = is_of_rule.iter().any(|other| words.contains(other)) || says.contains(words);
         assert!(is_the_same, "{what}: {words:?} is not in {says}");
     }
