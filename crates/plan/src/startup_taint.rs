@@ -1,7 +1,7 @@
 //! Decides for one Node whether it keeps its startup taint, with which Pods wait for its ENIs. The taint goes when all ENIs of the Node
 //! are Ready, or when no NodeENI wants one there. It is given the decision of `assign` for the same Node. It writes nothing.
 
-use crate::assign::{Assignment, DUPLICATE_NODE, Unassigned};
+use crate::assign::{Assignment, DUPLICATE_NODE, Unassigned, UnassignedReason};
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;
 use crate::observed::ObservedNode;
@@ -90,12 +90,19 @@ fn waits(input: &Input<'_>) -> Option<Waits> {
     let staying: Vec<&Attachment> = attachments.iter().copied().filter(|attachment| !is_leaving(attachment)).collect();
     let (ready, others): (Vec<&Attachment>, Vec<&Attachment>) =
         staying.into_iter().partition(|attachment| is_ready(input, attachment));
+    // While a lookup is open, the number of ENIs that a NodeENI wants is not known.
+    let is_open = |uid: &String| {
+        let looks = |why: &UnassignedReason| {
+            matches!(why, UnassignedReason::LookupPending(_) | UnassignedReason::LookupFailed(_))
+        };
+        assignment.refused.iter().any(|refusal| refusal.nodeeni_uid == *uid && looks(&refusal.why))
+    };
     let missing: Vec<&String> = assignment
         .matched
         .iter()
         .filter(|uid| {
             let here = ready.iter().filter(|attachment| attachment.nodeeni_uid == **uid).count();
-            here < assignment.of_nodeeni(uid).awaited()
+            here < assignment.of_nodeeni(uid).awaited() || is_open(uid)
         })
         .collect();
     if others.is_empty() && missing.is_empty() {

@@ -69,6 +69,16 @@ fn a_node_keeps_the_taint_until_all_its_enis_are_ready() {
     assert_eq!(goes(&world), Err(None), "the other ENI is missing");
 }
 
+/// A new process has the ENIAttachments before EC2's first answers. How many ENIs a list of subnets gives here is not known then.
+#[test]
+fn a_node_keeps_the_taint_while_a_lookup_is_open() {
+    let mut world = world(vec![a()]);
+    world.settle();
+    world.catalog.subnets.clear();
+    assert!(world.assign().refused.iter().any(|refusal| matches!(refusal.why, UnassignedReason::LookupPending(_))));
+    assert_eq!(goes(&world), Err(None));
+}
+
 #[test]
 fn a_node_that_is_being_deleted_keeps_its_taint() {
     let mut world = world(vec![]);
