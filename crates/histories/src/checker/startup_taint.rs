@@ -76,6 +76,15 @@ fn missing(state: &State, at: Millis, name: &str, tainted: Millis) -> Option<Str
     }
     let is_settled = |nodeeni: &&ModelNodeEni| long_ago(model.nodeenis_changed.get(&nodeeni.uid));
     model.nodeenis.values().filter(is_settled).find_map(|nodeeni| {
+        // An ENI adopted from upstream keeps its slot and its subnet, and stands for the one of another place.
+        let has_adopted = model.attachments.values().map(|attachment| &attachment.attachment).any(|attachment| {
+            attachment.adopted.is_some()
+                && attachment.nodeeni_uid == nodeeni.uid
+                && attachment.instance.as_ref().is_some_and(|on| on.as_str() == node.instance)
+        });
+        if has_adopted {
+            return None;
+        }
         let places = places(model, &state.subnets, nodeeni, node);
         places.iter().find_map(|place| {
             let Some(attachment) = holder(model, &nodeeni.uid, &node.instance, place) else {
