@@ -2,6 +2,7 @@
 //!
 //! - [`node`]: what the agent sees, as plain data. [`netlink`], [`sysfs`] and [`run_files`] are its sources.
 //! - [`wanted`]: what an ENIAttachment asks for. [`watch`] and [`attachments_file`] are its sources.
+//! - [`pci_address`]: the name of a device in sysfs.
 //! - [`ledger`]: what the agent has changed. [`ledger_file`] stores it, in a [`state_file`].
 //! - [`plan`]: pure decisions.
 //! - [`dpdk`]: binds devices to drivers for DPDK, with a plan and a ledger of its own.
@@ -26,6 +27,7 @@ pub mod netlink;
 pub mod node;
 pub mod node_agent;
 pub mod pace;
+pub mod pci_address;
 pub mod plan;
 pub mod report;
 pub mod rights;

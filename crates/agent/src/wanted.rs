@@ -1,8 +1,8 @@
 //! What an ENIAttachment asks of the node, as plain data.
 
 use crate::dpdk::driver::{DpdkDriver, NotADpdkDriver};
-use crate::dpdk::pci::PciAddress;
 use crate::node::{Cidr, Mac};
+use crate::pci_address::PciAddress;
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::eniattachment::{NodeSettings, Phase};
 use multi_eni_api::node_config::{NodeConfig, NodeMode, NodeRoute, RouteTable, check_interface_name};

@@ -2,8 +2,8 @@
 //! reports of a turn and what was reported before; it looks at nothing.
 
 use crate::apply::FailedStep;
-use crate::device_plugin::pci_address::PciAddress;
 use crate::device_plugin::resource_name::ResourceName;
+use crate::pci_address::PciAddress;
 use crate::plan::report::{EniReport, Outcome};
 use crate::status::agent_status;
 use crate::wanted::WantedEni;

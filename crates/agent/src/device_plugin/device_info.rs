@@ -1,9 +1,9 @@
 //! Decides which device-info files there should be. Multus reads the file of a resource and a device, and writes what it has into the
 //! annotation `k8s.v1.cni.cncf.io/network-status` of the pod. The format is version 1.1.0 of the Device Information Specification.
 
-use crate::device_plugin::pci_address::PciAddress;
 use crate::device_plugin::pool::Pools;
 use crate::device_plugin::resource_name::ResourceName;
+use crate::pci_address::PciAddress;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

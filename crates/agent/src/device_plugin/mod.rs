@@ -1,7 +1,7 @@
 //! The kubelet device plugin: pods get the node's ENIs as extended resources. The ENIs of one `dpdkResourceName` are one pool.
 //!
 //! Pure:
-//! - [`resource_name`], [`pci_address`], [`pool`]: plain data.
+//! - [`resource_name`], [`pool`]: plain data.
 //! - [`candidates`]: which ENIs are offered, from the reports of a turn. [`offer`]: the pools, from the ENIs and their devices.
 //! - [`allocate`]: what a container gets. [`prefer`]: which devices kubelet should take.
 //! - [`registration`]: when to serve and when to register. [`device_info`]: the files that Multus reads.
@@ -21,7 +21,6 @@ pub mod json_array;
 mod kubelet;
 pub mod messages;
 pub mod offer;
-pub mod pci_address;
 pub mod pci_sysfs;
 mod plugin;
 pub mod plugins;

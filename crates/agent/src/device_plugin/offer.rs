@@ -1,9 +1,9 @@
 //! Decides what kubelet is told of each device: its health, its NUMA node and how a program uses it. Given what sysfs shows.
 
 use crate::device_plugin::candidates::Candidate;
-use crate::device_plugin::pci_address::PciAddress;
 use crate::device_plugin::pci_sysfs::PciDevice;
 use crate::device_plugin::pool::{Access, Device, Pools};
+use crate::pci_address::PciAddress;
 
 /// The pools of the candidates. `look` is what sysfs shows of a device.
 pub fn pools(candidates: &[Candidate], look: impl Fn(&PciAddress) -> Option<PciDevice>) -> Pools {

@@ -1,6 +1,6 @@
 //! A PCI device as sysfs shows it.
 
-use crate::device_plugin::pci_address::PciAddress;
+use crate::pci_address::PciAddress;
 use std::fs;
 use std::path::Path;
 

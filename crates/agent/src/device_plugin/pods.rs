@@ -4,11 +4,11 @@
 use crate::device_plugin::candidates::Candidates;
 use crate::device_plugin::device_info_files::synchronize;
 use crate::device_plugin::offer::pools;
-use crate::device_plugin::pci_address::PciAddress;
 use crate::device_plugin::pci_sysfs;
 use crate::device_plugin::plugins::{PluginDirectories, Plugins};
 use crate::device_plugin::pool::Pools;
 use crate::device_plugin::sriov_config_file::store;
+use crate::pci_address::PciAddress;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! The devices that are offered to pods, as plain data.
 
-use crate::device_plugin::pci_address::PciAddress;
 use crate::device_plugin::resource_name::ResourceName;
+use crate::pci_address::PciAddress;
 use std::collections::BTreeMap;
 
 /// All pools of the node.

@@ -1,8 +1,8 @@
 //! Decides which of the available devices kubelet should take: devices of one NUMA node, and among equals the lowest addresses.
 //! Without an answer kubelet takes any.
 
-use crate::device_plugin::pci_address::PciAddress;
 use crate::device_plugin::pool::Pool;
+use crate::pci_address::PciAddress;
 use std::collections::BTreeMap;
 
 /// The IDs, `size` of them if there are so many. Those in `required` come first.

@@ -1,9 +1,9 @@
 //! What was tried with each device in this process: the steps towards its goal, the step that runs now, and what was given up. A step
 //! that the plan asks for a second time had no effect. After a restart the first try begins anew.
 
-use super::pci::PciAddress;
 use super::step::{DeviceStep, Goal};
 use crate::pace::{CALM, back_off};
+use crate::pci_address::PciAddress;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

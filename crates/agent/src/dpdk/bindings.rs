@@ -1,8 +1,8 @@
 //! What the agent has bound: for each device, how it was before. Once a device has left its kernel driver, it has no link and no MAC
 //! address, so this is all that says whose it is. This file has the data alone; [`bindings_file`](super::bindings_file) stores it.
 
-use super::pci::PciAddress;
 use crate::node::Mac;
+use crate::pci_address::PciAddress;
 use serde::{Deserialize, Serialize};
 
 /// One device.

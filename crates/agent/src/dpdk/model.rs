@@ -3,13 +3,14 @@
 use super::attempts::{Attempts, StepError};
 use super::bindings::Bindings;
 use super::driver::DpdkDriver;
-use super::pci::{IommuGroup, Pci, PciAddress, PciDevice};
+use super::pci::{IommuGroup, Pci, PciDevice};
 use super::planner::{DpdkPlan, Input, Verdict, plan};
 use super::settings::DpdkSettings;
 use super::step::{DeviceStep, DpdkStep, Goal};
 use super::upstream::UpstreamBinding;
 use crate::ledger::Ledger;
 use crate::node::{Link, Node};
+use crate::pci_address::PciAddress;
 use crate::plan::model::{eni, new_link, node, settings};
 use crate::plan::report::Outcome;
 use crate::wanted::{WantedDpdk, WantedEni};

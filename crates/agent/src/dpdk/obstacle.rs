@@ -1,7 +1,7 @@
 //! Why an ENI is not bound to its DPDK driver, or not given back yet.
 
 use super::driver::{DpdkDriver, NotADpdkDriver};
-use super::pci::PciAddress;
+use crate::pci_address::PciAddress;
 use std::fmt;
 
 /// The reason, with what a person needs to act.

@@ -1,9 +1,9 @@
 //! Reads `driver_override` with a deadline. The kernel locks a device while it binds or unbinds it, and a read of this file waits for the
 //! lock and cannot be ended: also in a process that was started after the one that unbinds.
 
-use super::pci::PciAddress;
 use super::pci_files::PciFiles;
 use super::worker::Waker;
+use crate::pci_address::PciAddress;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};

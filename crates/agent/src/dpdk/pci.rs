@@ -1,74 +1,7 @@
 //! PCI devices as sysfs shows them, as plain data.
 
-use serde::{Deserialize, Serialize};
+use crate::pci_address::PciAddress;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
-
-/// The address of a PCI function, such as 0000:00:06.0, in lower case.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PciAddress(String);
-
-/// A text that is no PCI address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a PCI address such as 0000:00:06.0")]
-pub struct NotAPciAddress(String);
-
-impl FromStr for PciAddress {
-    type Err = NotAPciAddress;
-
-    fn from_str(text: &str) -> Result<Self, NotAPciAddress> {
-        let is_hex = |part: &str, lengths: &[usize]| {
-            lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-        };
-        let mut parts = text.split(':');
-        let (domain, bus, slot) = (parts.next(), parts.next(), parts.next());
-        let is_address = match (domain, bus, slot.and_then(|slot| slot.split_once('.'))) {
-            (Some(domain), Some(bus), Some((device, function))) => {
-                // Behind a VMD, the domain has more digits.
-                is_hex(domain, &[4, 5, 6, 7, 8])
-                    && is_hex(bus, &[2])
-                    && is_hex(device, &[2])
-                    && function.len() == 1
-                    && function.bytes().all(|byte| (b'0'..=b'7').contains(&byte))
-            }
-            _ => false,
-        };
-        if is_address && parts.next().is_none() {
-            Ok(Self(text.to_ascii_lowercase()))
-        } else {
-            Err(NotAPciAddress(text.to_owned()))
-        }
-    }
-}
-
-impl PciAddress {
-    /// The address as text. It is safe as a part of a path.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for PciAddress {
-    type Error = NotAPciAddress;
-
-    fn try_from(text: String) -> Result<Self, NotAPciAddress> {
-        text.parse()
-    }
-}
-
-impl From<PciAddress> for String {
-    fn from(address: PciAddress) -> Self {
-        address.0
-    }
-}
-
-impl fmt::Display for PciAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The IOMMU group of a device. Its number is of this boot and of this binding: it is never stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

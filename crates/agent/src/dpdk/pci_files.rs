@@ -4,9 +4,10 @@
 use super::attempts::StepError;
 use super::driver::DpdkDriver;
 use super::holders;
-use super::pci::{IommuGroup, Pci, PciAddress, PciDevice};
+use super::pci::{IommuGroup, Pci, PciDevice};
 use super::settings::DpdkSettings;
 use super::step::DeviceStep;
+use crate::pci_address::PciAddress;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 use std::fs;

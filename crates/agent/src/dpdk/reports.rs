@@ -4,8 +4,9 @@ use super::attempts::StepError;
 use super::bindings::Binding;
 use super::driver::DpdkDriver;
 use super::obstacle::DpdkObstacle;
-use super::pci::{Pci, PciAddress, PciDevice};
+use super::pci::{Pci, PciDevice};
 use super::step::Goal;
+use crate::pci_address::PciAddress;
 use crate::plan::report::{EniReport, LinkReport, Outcome};
 use crate::wanted::WantedEni;
 

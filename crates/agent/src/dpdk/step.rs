@@ -2,7 +2,7 @@
 
 use super::bindings::Binding;
 use super::driver::DpdkDriver;
-use super::pci::PciAddress;
+use crate::pci_address::PciAddress;
 use std::fmt;
 
 /// Where a device is going.

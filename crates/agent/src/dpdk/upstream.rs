@@ -1,7 +1,7 @@
 //! What upstream (johnlam90/aws-multi-eni-controller) has bound, as its file `interface-mappings.json` says. The agent adopts such a
 //! device: it records the device in its own ledger and changes nothing. The file itself is read alone.
 
-use super::pci::PciAddress;
+use crate::pci_address::PciAddress;
 use serde::Deserialize;
 
 /// One entry.

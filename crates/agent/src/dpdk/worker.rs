@@ -2,9 +2,9 @@
 //! such a write, so no other part of the agent may wait for it.
 
 use super::attempts::StepError;
-use super::pci::PciAddress;
 use super::pci_files::PciFiles;
 use super::step::DeviceStep;
+use crate::pci_address::PciAddress;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
