@@ -193,10 +193,24 @@ fn fill_in(object: &mut Value, missing: &Value) {
     }
 }
 
+/// Drops what a Node's Go types omit when it is empty: every field of `spec`, and every field of `status` that [`zero`] does not
+/// show. So a Node whose last taint was removed has no `taints` (`k8s.io/api/core/v1`, the tags `omitempty` of NodeSpec and
+/// NodeStatus).
+fn omit_empty_fields_of_node(object: &mut Value) {
+    for part in ["spec", "status"] {
+        if let Some(fields) = object.get_mut(part).and_then(Value::as_object_mut) {
+            fields.retain(|_, value| !metadata::is_empty(value) && *value != json!(false));
+        }
+    }
+}
+
 /// Sets the defaults of a built-in object.
 pub fn default(res: &Resource, object: &mut Value) {
     if res.custom {
         return;
+    }
+    if res.kind == "Node" {
+        omit_empty_fields_of_node(object);
     }
     fill_in(object, zero(res));
     let name = metadata::text(object, "name").to_owned();

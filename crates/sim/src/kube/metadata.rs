@@ -74,16 +74,20 @@ pub fn normalise(object: &mut Value) -> Vec<String> {
     let unknown: Vec<String> =
         metadata.keys().filter(|k| !KNOWN.contains(&k.as_str())).map(|k| format!("metadata.{k}")).collect();
     metadata.retain(|name, value| {
-        let void = match &value {
-            Value::Null => true,
-            Value::Object(map) => map.is_empty(),
-            Value::Array(list) => list.is_empty(),
-            Value::String(text) => text.is_empty(),
-            Value::Bool(_) | Value::Number(_) => false,
-        };
-        KNOWN.contains(&name.as_str()) && !void
+        KNOWN.contains(&name.as_str()) && !is_empty(value)
     });
     unknown
+}
+
+/// True for `null`, and for a list, a map or a text without content.
+pub fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::String(text) => text.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// Copies the fields that only the server sets from `old`.
