@@ -1,6 +1,7 @@
 //! The events by which the handle tells the controller what to reconcile. They carry keys only; the controller reads the cache.
 
-use multi_eni_api::ids::InstanceId;
+use multi_eni_api::ids::{InstanceId, SubnetId};
+use std::collections::BTreeSet;
 
 /// What changed in the cache, or which lookup was answered.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +13,8 @@ pub enum Changed {
     },
     /// A lookup of this instance was answered, or lookups of instance states began to fail or fail differently.
     Instance(InstanceId),
+    /// A lookup of these subnets by ID was answered, also if it showed nothing new.
+    Subnets(BTreeSet<SubnetId>),
     /// Subnets, security groups or instance types changed, or a failure of their lookups.
     Ec2Catalog,
     /// A name resolves to other subnets or groups, or the set of subnets that EC2 does not know changed.

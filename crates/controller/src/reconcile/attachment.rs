@@ -228,6 +228,7 @@ impl Reconciler {
                 // A user has asked for a new try: the last answer may be young.
                 let described = self.deps.ec2.catalog().subnets.get(&subnet).map(|described| described.as_of);
                 let call_history = self.call_history(&entry.attachment);
+                self.awaited_subnets.asked(&subnet, &entry.attachment.name);
                 let is_asked_for = described.is_some_and(|at| call_history.is_woken_after(at));
                 return self.start_lookup(key, || match is_asked_for {
                     true => ec2.refresh(BTreeSet::new(), BTreeSet::new(), [subnet].into()),

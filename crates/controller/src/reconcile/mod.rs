@@ -9,6 +9,7 @@ mod account_and_region;
 mod attach_traces;
 mod attachment;
 mod attachment_events;
+mod awaited_subnets;
 mod call_result_types;
 mod call_results;
 mod describe_outage;
@@ -45,6 +46,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_ec2::Changed;
+use multi_eni_plan::assign::Need;
 use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::observed::ObservedNode;
 use std::collections::BTreeSet;
@@ -229,6 +231,13 @@ impl Reconciler {
                     .flat_map(|attachment| [under(attachment), Key::Attachment(attachment.name.clone())])
                     .chain(self.store.nodes_on(&instance).map(|node| Key::Node(node.name.clone())))
                     .collect();
+                keys.into_iter().for_each(|key| self.queue.add(key));
+            }
+            Changed::Subnets(ids) => {
+                let attachments = self.awaited_subnets.answered(&ids).into_iter().map(Key::Attachment);
+                let asks = |need: &Need| need.subnet().is_some_and(|id| ids.contains(id));
+                let nodes = self.assignments.iter().filter(|(_, last)| last.needs.iter().any(asks));
+                let keys: Vec<Key> = attachments.chain(nodes.map(|(node, _)| Key::Node(node.clone()))).collect();
                 keys.into_iter().for_each(|key| self.queue.add(key));
             }
             Changed::Ec2Catalog => {

@@ -2,6 +2,7 @@
 //! between decisions. The files beside this one have the methods.
 
 use super::attach_traces::AttachTraces;
+use super::awaited_subnets::AwaitedSubnets;
 use super::call_result_types::Finished;
 use super::kept_taints::KeptTaints;
 use super::last_assignments::LastAssignments;
@@ -83,6 +84,8 @@ pub struct Reconciler {
     pub(super) permissions: PermissionGate,
     pub(super) subnets: SubnetGate,
     pub(super) instance_types: InstanceTypeGate,
+    /// The ENIAttachments that wait for a new description of their subnet.
+    pub(super) awaited_subnets: AwaitedSubnets,
     /// When the subnet terms of NodeENIs were edited.
     pub(super) term_edits: TermEdits,
     pub(super) refused_attach: AttachRefusals,
@@ -153,6 +156,7 @@ impl Reconciler {
             permissions: PermissionGate::default(),
             subnets: SubnetGate::default(),
             instance_types: InstanceTypeGate::default(),
+            awaited_subnets: AwaitedSubnets::default(),
             term_edits: TermEdits::new(),
             refused_attach: AttachRefusals::new(),
             refusal_observations: BTreeMap::new(),

@@ -24,7 +24,9 @@ impl Ec2 {
     pub(crate) async fn fetch_subnets(&self, ids: BTreeSet<SubnetId>) -> Result<(), CallError> {
         let answer = self.subnets("subnet-id", ids.iter().map(SubnetId::as_str)).await;
         self.inner.subnet_ids.answered(&ids);
-        self.learn(CatalogLookup::SubnetsById, answer, |state, (at, found)| state.apply_subnets(at, &ids, found))
+        self.learn(CatalogLookup::SubnetsById, answer, |state, (at, found)| state.apply_subnets(at, &ids, found))?;
+        self.notify(Changed::Subnets(ids));
+        Ok(())
     }
 
     pub(crate) async fn fetch_subnet_names(&self, names: BTreeSet<String>) -> Result<(), CallError> {

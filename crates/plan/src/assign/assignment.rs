@@ -109,6 +109,23 @@ pub enum Need {
     InstanceType(String),
 }
 
+impl Need {
+    /// The subnet that is needed by its ID.
+    pub fn subnet(&self) -> Option<&SubnetId> {
+        match self {
+            Self::Subnet(SubnetRef::Id(id)) | Self::SubnetSince(id, _) => Some(id),
+            Self::LookupInterfaces(_)
+            | Self::InstanceState(_)
+            | Self::Subnet(SubnetRef::Name(_))
+            | Self::TaggedSubnets(_)
+            | Self::Group(_)
+            | Self::TaggedGroups(_)
+            | Self::TaggedGroupsSince(..)
+            | Self::InstanceType(_) => None,
+        }
+    }
+}
+
 /// What to do for one Node, and why NodeENIs get no ENI there.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Assignment {

@@ -73,9 +73,7 @@ pub fn normalise(object: &mut Value) -> Vec<String> {
     };
     let unknown: Vec<String> =
         metadata.keys().filter(|k| !KNOWN.contains(&k.as_str())).map(|k| format!("metadata.{k}")).collect();
-    metadata.retain(|name, value| {
-        KNOWN.contains(&name.as_str()) && !is_empty(value)
-    });
+    metadata.retain(|name, value| KNOWN.contains(&name.as_str()) && !is_empty(value));
     unknown
 }
 
