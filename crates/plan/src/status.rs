@@ -22,11 +22,13 @@ use std::collections::{BTreeMap, BTreeSet};
 mod coverage;
 mod entries;
 mod missing;
+mod pace;
 mod progress;
 #[cfg(test)]
 mod tests;
 
 pub use entries::MAX_ENTRIES;
+pub use pace::{next_write, settles};
 
 /// What the status of one NodeENI depends on.
 #[derive(Clone, Copy)]
@@ -241,13 +243,6 @@ fn waits(waiting: &[&WaitsForPods]) -> ConditionUpdate {
         named.join(", ")
     );
     ConditionUpdate::new(types::WAITING_FOR_PODS, true, "PodsUseIt", message)
-}
-
-/// When the next status may be written after one at `last`: one second later, or five seconds if the list has more than
-/// 50 entries.
-pub fn next_write(last: Timestamp, status: &NodeEniStatus) -> Timestamp {
-    let pause = if status.attachments.len() > 50 { 5 } else { 1 };
-    last.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(Timestamp::MAX)
 }
 
 /// When a NodeENI without matching nodes counts as settled: the user may label the nodes a moment later.

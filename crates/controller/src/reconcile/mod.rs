@@ -53,6 +53,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+/// After so many decisions the process's other tasks run.
+const DECIDED_AT_ONCE: usize = 200;
+
 impl Reconciler {
     /// Runs until `stop` completes. Calls that are under way then may take `grace` to end.
     pub async fn run(
@@ -65,7 +68,7 @@ impl Reconciler {
         let mut stop = std::pin::pin!(stop);
         let mut scrapes = self.deps.gauges.snapshot_requests();
         loop {
-            self.decide_all();
+            self.decide_all().await;
             self.update_gauges();
             let pause = self.pause();
             tokio::select! {
@@ -91,8 +94,9 @@ impl Reconciler {
         }
     }
 
-    /// Decides every key that is ready. Calls are started here but never awaited.
-    fn decide_all(&mut self) {
+    /// Decides every key that is ready. Calls are started here but never awaited. Between many keys the process's other tasks run: the
+    /// answers to probes and the Lease.
+    async fn decide_all(&mut self) {
         if !self.store.is_warm() {
             return;
         }
@@ -111,7 +115,12 @@ impl Reconciler {
         // come first.
         self.queue.advance_to(self.now());
         self.states_failure = self.deps.ec2.states_failure();
+        let mut decided = 0_usize;
         while let Some(key) = self.queue.pop() {
+            decided += 1;
+            if decided.is_multiple_of(DECIDED_AT_ONCE) {
+                tokio::task::yield_now().await;
+            }
             match &key {
                 Key::Node(name) => self.node(&key, name),
                 Key::Attachment(name) => self.attachment(&key, name),
@@ -303,6 +312,7 @@ impl Reconciler {
         self.removal_histories.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
         self.term_edits.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
         self.status_written.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
+        self.status_changed.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
     }
 
     /// How long to sleep if no change arrives.

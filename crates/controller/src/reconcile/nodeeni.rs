@@ -44,11 +44,12 @@ impl Reconciler {
             // No ENI is adopted before the finalizer is set, and until then upstream's list is the only record of its ENIs.
             decided.push(write_backoff::report_on(nodeeni, &entry.status));
         } else if let Some(earliest) =
-            self.next_status_write(&nodeeni.uid, &entry.status).filter(|_| adopting.is_empty())
+            self.status_waits_until(&nodeeni.uid, &entry.status).filter(|_| adopting.is_empty())
         {
             decided.push(write_backoff::report_on(nodeeni, &entry.status));
             self.queue.add_at(key.clone(), earliest);
         } else {
+            self.status_changed.remove(&nodeeni.uid);
             let nodes: Vec<&str> = adopting.iter().map(String::as_str).collect();
             let status = match nodes.as_slice() {
                 [] => self.compute_status(&entry, &pace),
@@ -124,8 +125,16 @@ impl Reconciler {
         self.permits.insert(uid.clone(), permits);
     }
 
-    /// When the status may be written next, if not now. Until then the status is not even computed: that reads the assignments of
-    /// all Nodes, and with thousands of them something changes all the time.
+    /// Until when the status waits after a change, if it does. Until then it is not even computed: that reads the assignments of all
+    /// Nodes, and with thousands of them something changes all the time.
+    fn status_waits_until(&mut self, uid: &str, status: &NodeEniStatus) -> Option<Timestamp> {
+        let now = self.now();
+        let changed = *self.status_changed.entry(uid.to_owned()).or_insert(now);
+        let settles = status::settles(changed, status);
+        self.next_status_write(uid, status).into_iter().chain([settles]).max().filter(|earliest| now < *earliest)
+    }
+
+    /// When the status may be written next, if not now.
     fn next_status_write(&self, uid: &str, status: &NodeEniStatus) -> Option<Timestamp> {
         let last = self.status_written.get(uid)?;
         Some(status::next_write(*last, status)).filter(|earliest| self.now() < *earliest)

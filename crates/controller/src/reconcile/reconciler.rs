@@ -99,6 +99,8 @@ pub struct Reconciler {
     pub(super) creating: BTreeMap<Key, BTreeSet<String>>,
     /// When the status of a NodeENI was written last, by its UID.
     pub(super) status_written: BTreeMap<String, Timestamp>,
+    /// When the first change came that the status of a NodeENI does not show yet, by its UID.
+    pub(super) status_changed: BTreeMap<String, Timestamp>,
     /// Why instances cannot be looked up, if so.
     pub(super) states_failure: Option<LookupFailure>,
     pub(super) suspects: BTreeMap<EniId, Timestamp>,
@@ -164,6 +166,7 @@ impl Reconciler {
             writes: Writes::default(),
             creating: BTreeMap::new(),
             status_written: BTreeMap::new(),
+            status_changed: BTreeMap::new(),
             states_failure: None,
             suspects: BTreeMap::new(),
             orphans_held: None,
