@@ -2,7 +2,7 @@
 //!
 //! - [`node`]: what the agent sees, as plain data. [`netlink`], [`sysfs`] and [`run_files`] are its sources.
 //! - [`wanted`]: what an ENIAttachment asks for. [`watch`] and [`attachments_file`] are its sources.
-//! - [`pci_address`]: the name of a device in sysfs.
+//! - [`pci_address`]: the name of a device in sysfs. [`route_destination`]: the networks that a route may have.
 //! - [`ledger`]: what the agent has changed. [`ledger_file`] stores it, in a [`state_file`].
 //! - [`plan`]: pure decisions.
 //! - [`dpdk`]: binds devices to drivers for DPDK, with a plan and a ledger of its own.
@@ -31,6 +31,7 @@ pub mod pci_address;
 pub mod plan;
 pub mod report;
 pub mod rights;
+pub mod route_destination;
 pub mod run;
 pub mod run_files;
 pub mod said_once;

@@ -124,8 +124,12 @@ impl FromStr for Cidr {
         let error = || NotACidr(text.to_owned());
         let (address, prefix_len) = text.split_once('/').ok_or_else(error)?;
         let address: IpAddr = address.parse().map_err(|_| error())?;
+        // A number as Rust reads it may have a sign and leading zeros. The schema of NodeENI refuses both.
+        let is_plain =
+            prefix_len.bytes().all(|byte| byte.is_ascii_digit()) && (prefix_len == "0" || !prefix_len.starts_with('0'));
         let prefix_len: u8 = prefix_len.parse().map_err(|_| error())?;
-        if prefix_len > family_bits(address) { Err(error()) } else { Ok(Self { address, prefix_len }) }
+        let is_cidr = is_plain && prefix_len <= family_bits(address);
+        if is_cidr { Ok(Self { address, prefix_len }) } else { Err(error()) }
     }
 }
 
@@ -296,7 +300,18 @@ mod tests {
     fn a_cidr_needs_a_length_that_its_family_has() {
         assert_eq!("10.1.0.0/16".parse::<Cidr>().unwrap().to_string(), "10.1.0.0/16");
         assert_eq!("2001:db8::/64".parse::<Cidr>().unwrap().to_string(), "2001:db8::/64");
-        for wrong in ["10.1.0.0", "10.1.0.0/33", "2001:db8::/129", "10.1.0.0/-1", "x/1"] {
+        for wrong in [
+            "10.1.0.0",
+            "10.1.0.0/33",
+            "2001:db8::/129",
+            "10.1.0.0/-1",
+            "x/1",
+            "10.1.0.0/016",
+            "10.1.0.0/+16",
+            "010.1.0.0/16",
+            "192.168.001.0/24",
+            "2001:db8::/064",
+        ] {
             assert!(wrong.parse::<Cidr>().is_err(), "{wrong}");
         }
     }

@@ -29,6 +29,8 @@ impl FromStr for PciAddress {
                 is_hex(domain, &[4, 5, 6, 7, 8])
                     && is_hex(bus, &[2])
                     && is_hex(device, &[2])
+                    // A bus has 32 devices.
+                    && device.starts_with(['0', '1'])
                     && function.len() == 1
                     && function.bytes().all(|byte| (b'0'..=b'7').contains(&byte))
             }
@@ -77,9 +79,17 @@ mod tests {
     fn an_address_is_read_in_lower_case_and_nothing_else_is() {
         assert_eq!("0000:00:0A.1".parse::<PciAddress>().unwrap().as_str(), "0000:00:0a.1");
         assert!("10000:01:00.0".parse::<PciAddress>().is_ok(), "behind a VMD");
-        for wrong in
-            ["", "0000:00:06", "00:06.0", "0000:00:06.00", "0000/00:06.0", "../../:06.0", "0000:00:0g.0", "ens6"]
-        {
+        for wrong in [
+            "",
+            "0000:00:06",
+            "00:06.0",
+            "0000:00:06.00",
+            "0000/00:06.0",
+            "../../:06.0",
+            "0000:00:0g.0",
+            "0000:00:20.0",
+            "ens6",
+        ] {
             assert!(wrong.parse::<PciAddress>().is_err(), "{wrong}");
         }
     }

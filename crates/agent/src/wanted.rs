@@ -3,6 +3,7 @@
 use crate::dpdk::driver::{DpdkDriver, NotADpdkDriver};
 use crate::node::{Cidr, Mac};
 use crate::pci_address::PciAddress;
+use crate::route_destination;
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::eniattachment::{NodeSettings, Phase};
 use multi_eni_api::node_config::{NodeConfig, NodeMode, NodeRoute, RouteTable, check_interface_name};
@@ -187,16 +188,9 @@ fn read_dpdk(settings: &NodeSettings) -> Result<Option<WantedDpdk>, String> {
 
 fn read_route(route: &NodeRoute) -> Result<WantedRoute, String> {
     let to: Cidr = route.to.parse().map_err(|e| format!("nodeConfig.routes: {e}"))?;
-    if !to.is_network() {
-        return Err(format!("nodeConfig.routes: {to} has bits after its prefix"));
-    }
-    let shortest = if to.address.is_ipv6() { 16 } else { 8 };
-    if to.prefix_len < shortest {
-        return Err(format!(
-            "nodeConfig.routes: {to} would take the traffic of the default route; the prefix must have at least {shortest} bits"
-        ));
-    }
-    Ok(WantedRoute { to, table: route.table.unwrap_or_default() })
+    let table = route.table.unwrap_or_default();
+    route_destination::check(to, table)?;
+    Ok(WantedRoute { to, table })
 }
 
 #[cfg(test)]
@@ -261,6 +255,8 @@ mod tests {
                 "default route",
             ),
             (json!({ "nodeConfig": { "mode": "addresses", "routes": [{ "to": "10.9.0.1/16" }] } }), "10.9.0.1/16"),
+            (json!({ "nodeConfig": { "mode": "addresses", "routes": [{ "to": "010.9.0.0/16" }] } }), "010.9.0.0/16"),
+            (json!({ "nodeConfig": { "mode": "addresses", "routes": [{ "to": "224.1.0.0/16" }] } }), "unicast"),
             (json!({ "nodeConfig": { "routes": [{ "to": "10.9.0.0/16" }] } }), "mode addresses"),
         ] {
             let wanted = read(settings.clone());

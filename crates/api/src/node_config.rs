@@ -63,8 +63,10 @@ pub fn mode_of(config: Option<&BTreeMap<String, serde_json::Value>>) -> NodeMode
 pub struct NodeRoute {
     /// The destination, such as 10.1.0.0/16.
     #[schemars(extend("maxLength" = 64))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,3}([.][0-9]{1,3}){3}/([89]|[12][0-9]|3[0-2])|[0-9a-fA-F:]*:[0-9a-fA-F:]*/(1[6-9]|[2-9][0-9]|1[01][0-9]|12[0-8]))$')").message("to must be a network such as 10.1.0.0/16 or 2001:db8::/32, with a prefix of at least 8 bits (IPv4) or 16 bits (IPv6): a shorter one would take the traffic of the default route"))]
-    #[x_kube(validation = Rule::new("isCIDR(self) ? cidr(self) == cidr(self).masked() : !self.contains('/')").message("to must be the address of a network, without bits after the prefix: 10.1.0.0/16, not 10.1.2.3/16"))]
+    #[x_kube(validation = Rule::new("isCIDR(self) && self.matches('^((0|[1-9][0-9]{0,2})([.](0|[1-9][0-9]{0,2})){3}|[0-9a-fA-F:]+)/(0|[1-9][0-9]{0,2})$')").message("to must be a network such as 10.1.0.0/16 or 2001:db8::/32. The numbers of an IPv4 address have no leading zeros: 10.1.0.0/16, not 010.001.0.0/16"))]
+    #[x_kube(validation = Rule::new("!isCIDR(self) || cidr(self).prefixLength() >= (self.contains(':') ? 16 : 8)").message("the prefix of to must have at least 8 bits (IPv4) or 16 bits (IPv6): a shorter one would take the traffic of the default route"))]
+    #[x_kube(validation = Rule::new("!isCIDR(self) || cidr(self) == cidr(self).masked()").message("to must be the address of a network, without bits after the prefix: 10.1.0.0/16, not 10.1.2.3/16"))]
+    #[x_kube(validation = Rule::new("!isCIDR(self) || ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/4', '255.255.255.255/32', '::/16', 'ff00::/8'].all(n, !cidr(n).containsCIDR(cidr(self)))").message("to must be a network of unicast addresses, and no part of 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/4, 255.255.255.255/32, ::/16 or ff00::/8: these are no addresses of other hosts, or are those of multicast and broadcast"))]
     pub to: String,
 
     /// `own` (the default): the route table of the ENI, which the ENI's own addresses use. `main`: the table that all traffic of

@@ -186,7 +186,7 @@ pub struct NodeEniSpec {
     /// PCI address of the device to bind, if it must be a particular one.
     #[serde(rename = "dpdkPCIAddress", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self == '' || self.matches('^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}[.][0-7]$')").message("dpdkPCIAddress must be a PCI address such as 0000:00:06.0"))]
+    #[x_kube(validation = Rule::new("self == '' || self.matches('^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[01][0-9a-fA-F][.][0-7]$')").message("dpdkPCIAddress must be a PCI address such as 0000:00:06.0"))]
     pub dpdk_pci_address: Option<String>,
 
     /// Further tags for the ENI on EC2: at most 40.
@@ -263,7 +263,7 @@ pub struct Rollout {
     /// the nodes that the NodeENI matches, rounded up. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::int_or_percentage")]
-    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]?|100)%$') || (self != string(self) && string(self).matches('^[1-9][0-9]{0,8}$'))").message("rollout.maxUnavailable must be a number of at least 1, or a percentage from \"1%\" to \"100%\". A text without % is neither: write the number without quotes"))]
+    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]?|100)%$') || (self != string(self) && string(self).matches('^[1-9][0-9]{0,8}$'))").message("rollout.maxUnavailable must be a number from 1 to 999999999, or a whole percentage from \"1%\" to \"100%\". A text without % is neither: write the number without quotes"))]
     pub max_unavailable: Option<IntOrString>,
 
     /// Nodes that may lose their ENIs within 5 minutes because of labels or of an edit (a selector, a subnet list): a number, or a
@@ -271,7 +271,7 @@ pub struct Rollout {
     /// Node that is gone are not paced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::int_or_percentage")]
-    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]?|100)%$') || (self != string(self) && string(self).matches('^[1-9][0-9]*$'))").message("rollout.maxRemovals must be a number of at least 1, or a percentage from \"1%\" to \"100%\". A text without % is neither: write the number without quotes"))]
+    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]?|100)%$') || (self != string(self) && string(self).matches('^[1-9][0-9]{0,8}$'))").message("rollout.maxRemovals must be a number from 1 to 999999999, or a whole percentage from \"1%\" to \"100%\". A text without % is neither: write the number without quotes"))]
     pub max_removals: Option<IntOrString>,
 }
 

@@ -36,7 +36,8 @@ pub fn route_table(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "enum": ["own", "main"], "nullable": true })
 }
 
-/// A number or a percentage, as in a Deployment's `maxUnavailable`.
+/// A number or a percentage, as in a Deployment's `maxUnavailable`. The length limits the cost of the rules, and is longer than each
+/// value that they permit: the API server evaluates no rule of a text that is too long.
 pub fn int_or_percentage(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "x-kubernetes-int-or-string": true, "maxLength": 4 })
+    json_schema!({ "x-kubernetes-int-or-string": true, "maxLength": 64 })
 }

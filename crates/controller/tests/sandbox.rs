@@ -117,12 +117,30 @@ fn command_beside(output_so_far: &str, args: &[&str]) -> Command {
 #[allow(clippy::unwrap_used, reason = "a test says what it needs")]
 fn metrics(output_so_far: &str) -> String {
     let line = output_so_far.lines().find_map(|line| line.trim().strip_prefix("curl http://")).unwrap();
-    let mut stream = std::net::TcpStream::connect(line.strip_suffix("/metrics").unwrap()).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: sandbox\r\nConnection: close\r\n\r\n").unwrap();
+    http(line.strip_suffix("/metrics").unwrap(), "GET", "/metrics")
+}
+
+/// The answer of the sandbox's API server, whose address is in the kubeconfig that the sandbox prints.
+#[allow(clippy::unwrap_used, reason = "a test says what it needs")]
+fn api(output_so_far: &str, method: &str, path: &str) -> String {
+    let kubeconfig = output_so_far.lines().find_map(|line| line.trim().strip_prefix("export KUBECONFIG=")).unwrap();
+    let kubeconfig = std::fs::read_to_string(kubeconfig).unwrap();
+    let address = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("server: http://")).unwrap();
+    http(address, method, path)
+}
+
+#[allow(clippy::unwrap_used, reason = "a test says what it needs")]
+fn http(address: &str, method: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: sandbox\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
     answer
 }
+
+/// The path of the NodeENIs on the API server.
+const NODEENIS: &str = "/apis/networking.k8s.aws/v1alpha1/nodeenis";
 
 #[test]
 fn a_kept_sandbox_stays_though_enis_are_missing_and_says_what_it_waits_for() {
@@ -145,6 +163,13 @@ fn a_kept_sandbox_stays_though_enis_are_missing_and_says_what_it_waits_for() {
     std::fs::remove_file(&path).unwrap();
     assert!(output_so_far.contains("waits      for the ENIs to be attached and ready: "), "{output_so_far}");
     assert!(output_so_far.contains("  kubectl label node node1 pool-\n"), "{output_so_far}");
+    // What the user takes away is not waited for any more.
+    let deleted = api(&output_so_far, "DELETE", &format!("{NODEENIS}/b"));
+    assert!(deleted.starts_with("HTTP/1.1 200"), "{deleted}");
+    while !output_so_far.contains("✓ every ENI is attached and ready (1 ENI)") {
+        assert_ne!(out.read_line(&mut output_so_far).unwrap(), 0, "ended: {output_so_far}");
+        assert!(!output_so_far.contains("NodeENI b does not exist"), "{output_so_far}");
+    }
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
     std::io::Read::read_to_string(&mut out, &mut output_so_far).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{output_so_far}");
@@ -161,6 +186,7 @@ fn beside_a_kept_sandbox_a_plan_takes_nothing_away_and_ctrl_c_cleans_up() {
     }
     let plan = planned(&output_so_far);
     let metrics = metrics(&output_so_far);
+    let nodeenis = api(&output_so_far, "GET", NODEENIS);
     let drain = beside(&output_so_far, &["drain", "--dry-run"]);
     let unreachable = without_ec2(&output_so_far, &["plan"]);
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
@@ -168,6 +194,10 @@ fn beside_a_kept_sandbox_a_plan_takes_nothing_away_and_ctrl_c_cleans_up() {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{output_so_far}");
     assert!(output_so_far.contains("every ENI of this cluster is detached and deleted"), "{output_so_far}");
     assert!(metrics.contains("multi_eni_leading 1"), "{metrics}");
+    // Both NodeENIs are as `kubectl apply` makes them, so that it does not warn when it changes them.
+    assert_eq!(nodeenis.matches("\"kubectl.kubernetes.io/last-applied-configuration\":").count(), 2, "{nodeenis}");
+    assert_eq!(nodeenis.matches("\"manager\":\"kubectl\"").count(), 2, "{nodeenis}");
+    assert!(!output_so_far.contains("MULTI_ENI_NODE_AGENT"), "{output_so_far}");
     let says = text(&drain);
     assert_eq!(drain.status.code(), Some(0), "{says}");
     let leader = "The controller that removes them: sandbox (Lease kube-system/multi-eni-controller).";

@@ -143,6 +143,7 @@ fn ctrl_c_removes_the_namespaces_and_the_agents() {
     // The router, the client and two nodes; the directory; two agents.
     assert_eq!(while_it_runs.len(), 7, "{while_it_runs:?}");
     assert!(so_far.contains(&format!("ip -n multi-eni-sandbox-{process}-node1 addr")), "{so_far}");
+    assert!(so_far.contains(" MULTI_ENI_NODE_AGENT=true\n"), "{so_far}");
     assert_eq!(left_of(process), Vec::<String>::new(), "{so_far}");
 }
 

@@ -154,3 +154,30 @@ pub async fn all_ready(environment: &Environment, names: &[String]) -> Result<()
     }
     Ok(())
 }
+
+/// Whether all ENIs are attached and Ready, and the statuses are as EC2 shows the ENIs. Returns the number of ENIs.
+pub async fn attached(
+    environment: &Environment,
+    names: &[String],
+    expected: &BTreeMap<String, Vec<String>>,
+) -> Result<usize, String> {
+    all_ready(environment, names).await?;
+    let ready = ready_pairs(environment).await?;
+    let missing = expected
+        .iter()
+        .flat_map(|(node, names)| names.iter().map(move |name| (node, name)))
+        .find(|(node, name)| !ready.contains(&((*node).clone(), (*name).clone())));
+    match missing {
+        Some((node, name)) => Err(format!("{node} has no ready ENI of {name} yet")),
+        // deleteOnTermination is set after Ready, so the ENI may not have it yet.
+        None => status_matches_ec2(environment).await,
+    }
+}
+
+/// Pairs of Node and NodeENI whose ENIAttachment is Ready.
+async fn ready_pairs(environment: &Environment) -> Result<BTreeSet<(String, String)>, String> {
+    let all = environment.kubectl.attachments().await?.into_iter();
+    let ready =
+        all.filter(|object| object.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY)));
+    Ok(ready.map(|object| (object.spec.node_name, object.spec.node_eni_name)).collect())
+}

@@ -2,6 +2,7 @@
 //! AWS account, and checks what the controller does. Nothing of the product depends on this module.
 //!
 //! - [`scenario`]: the user's operations, step by step, and what must follow from each.
+//! - [`keep`]: with `--keep`, how to reach the running sandbox, and what it waits for.
 //! - [`manifests`]: the NodeENIs: the two examples of the architecture page, or the user's file.
 //! - [`environment`]: the simulated API server, the simulated EC2 and the controller between them.
 //! - [`zones`]: in which Availability Zone each subnet and node of the simulated account is.
@@ -15,6 +16,7 @@ mod agent_checks;
 mod checks;
 mod cli_flags;
 mod environment;
+mod keep;
 mod manifests;
 mod node_network;
 pub mod observed_eni;

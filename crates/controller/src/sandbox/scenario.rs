@@ -4,9 +4,10 @@
 use super::agent_checks::{check_configured, check_taken_back};
 use super::checks::{self, CheckResults};
 use super::cli_flags::Flags;
-use super::environment::{Environment, LABEL_GRACE, REGION};
+use super::environment::Environment;
+use super::keep::keep;
 use super::manifests::{Labels, Manifests};
-use super::wait::{SAY_EVERY, until};
+use super::wait::until;
 use multi_eni_plan::counted::counted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -42,7 +43,7 @@ pub async fn run_file(
     let attached = check_attached(environment, file, &expected, timeout, results).await;
     check_configured(environment, results).await;
     if flags.keep {
-        keep(environment, file, &expected, &labelled, attached.is_ok()).await;
+        keep(environment, &labelled, attached.is_ok()).await;
     }
     attached?;
     unlabel_first(environment, file, &labelled, results).await?;
@@ -114,7 +115,7 @@ async fn check_attached(
 ) -> Result<(), String> {
     let names = file.names();
     let ready = until(&environment.terminal, "the ENIs to be attached and ready", timeout, async || {
-        attached(environment, &names, expected).await
+        checks::attached(environment, &names, expected).await
     })
     .await;
     let pairs = counted(expected.values().map(Vec::len).sum(), "pair");
@@ -129,79 +130,6 @@ async fn check_attached(
     );
     results.check("the ENIs that existed before are unchanged", checks::foreign_untouched(environment));
     ready.map(drop)
-}
-
-/// Whether all ENIs are attached and Ready, and the statuses are as EC2 shows the ENIs. Returns the number of ENIs.
-async fn attached(
-    environment: &Environment,
-    names: &[String],
-    expected: &BTreeMap<String, Vec<String>>,
-) -> Result<usize, String> {
-    checks::all_ready(environment, names).await?;
-    let ready = ready_pairs(environment).await?;
-    let missing = expected
-        .iter()
-        .flat_map(|(node, names)| names.iter().map(move |name| (node, name)))
-        .find(|(node, name)| !ready.contains(&((*node).clone(), (*name).clone())));
-    match missing {
-        Some((node, name)) => Err(format!("{node} has no ready ENI of {name} yet")),
-        // deleteOnTermination is set after Ready, so the ENI may not have it yet.
-        None => checks::status_matches_ec2(environment).await,
-    }
-}
-
-/// Pairs of Node and NodeENI whose ENIAttachment is Ready.
-async fn ready_pairs(environment: &Environment) -> Result<BTreeSet<(String, String)>, String> {
-    use multi_eni_api::conditions::{is_true, types};
-    let all = environment.kubectl.attachments().await?.into_iter();
-    let ready =
-        all.filter(|object| object.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY)));
-    Ok(ready.map(|object| (object.spec.node_name, object.spec.node_eni_name)).collect())
-}
-
-/// For `--keep`: prints how to reach the environment, which then runs until Ctrl-C. Until all ENIs are there, says what is missing.
-async fn keep(
-    environment: &Environment,
-    file: &Manifests,
-    expected: &BTreeMap<String, Vec<String>>,
-    labelled: &[(String, Labels)],
-    is_attached: bool,
-) {
-    let terminal = &environment.terminal;
-    terminal.settled();
-    terminal.heading("The sandbox keeps running. In another terminal:");
-    terminal.line(&format!("  export KUBECONFIG={}", environment.kubeconfig.display()));
-    terminal.line(&format!(
-        "  export AWS_ENDPOINT_URL={} AWS_REGION={REGION} AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox MULTI_ENI_CLUSTER_NAME=sandbox MULTI_ENI_LABEL_GRACE={LABEL_GRACE}s",
-        environment.ec2_url
-    ));
-    // `multi-eni` need not be on the PATH, so print the path of this program.
-    let program = std::env::current_exe().map_or_else(|_| "multi-eni".to_owned(), |path| path.display().to_string());
-    let unlabel = labelled.first().and_then(|(node, labels)| unlabel_command(node, labels));
-    let unlabel = unlabel.map(|command| format!("  {command}\n")).unwrap_or_default();
-    if let Some(namespace) = environment.network.as_ref().map(|network| network.namespace_of("node1")) {
-        terminal.line(&format!("  ip -n {namespace} addr\n  ip -n {namespace} rule"));
-    }
-    terminal.line(&format!("  kubectl get nodes,neni,enia\n  {program} explain node/node1\n{unlabel}  kubectl describe neni\n  curl http://{}/metrics\n  {program} drain --dry-run\n\nCtrl-C removes the NodeENIs and their ENIs, and ends the sandbox.", environment.controller_address));
-    if !is_attached {
-        let names = file.names();
-        let mut said = None;
-        while let Err(why) = attached(environment, &names, expected).await {
-            if said.as_ref() != Some(&why) {
-                terminal.event("waits", &why);
-                said = Some(why);
-            }
-            sleep(SAY_EVERY).await;
-        }
-        terminal.event("check", "✓ every ENI is attached and ready");
-    }
-    std::future::pending().await
-}
-
-/// The command that takes the labels from a node. None: the NodeENIs need no label.
-fn unlabel_command(node: &str, labels: &Labels) -> Option<String> {
-    let keys: Vec<String> = labels.keys().map(|key| format!("{key}-")).collect();
-    (!keys.is_empty()).then(|| format!("kubectl label node {node} {}", keys.join(" ")))
 }
 
 /// Removes the labels of one node: its ENIs must go, and those of the others must stay.
@@ -299,18 +227,4 @@ pub async fn clean_up(environment: &Environment) -> Result<(), String> {
     })
     .await?;
     checks::account_is_unchanged(environment)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hint_takes_the_labels_that_the_file_needs() {
-        let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        assert_eq!(unlabel_command("node1", &labels(&[("ng", "x")])).as_deref(), Some("kubectl label node node1 ng-"));
-        let two = unlabel_command("node1", &labels(&[("pool", "db"), ("tier", "x")]));
-        assert_eq!(two.as_deref(), Some("kubectl label node node1 pool- tier-"));
-        assert_eq!(unlabel_command("node1", &labels(&[])), None);
-    }
 }

@@ -141,9 +141,9 @@ mod tests {
 
     #[test]
     fn a_refusal_begins_with_what_the_api_server_does_not_say_plainly() {
-        let plain = ["spec.rollout.maxUnavailable is \"10.5%\", and a percentage must be a whole number".to_owned()];
+        let plain = ["spec.deviceIndex is 18446744073709551615, and its maximum is 2147483647".to_owned()];
         let words = refusal(&plain, "NodeENI a is invalid");
-        assert!(words.starts_with("would be refused: spec.rollout.maxUnavailable is \"10.5%\""), "{words}");
+        assert!(words.starts_with("would be refused: spec.deviceIndex is 18446744073709551615, and"), "{words}");
         assert!(words.ends_with("The API server's message: NodeENI a is invalid"), "{words}");
         assert_eq!(refusal(&[], "no"), "would be refused: no");
     }

@@ -1,5 +1,6 @@
 //! `kubectl apply` refuses a NodeENI that can never work, with a message that explains why.
 
+mod routes;
 mod terms;
 
 use crate::harness::{Environment, Failure};
@@ -8,7 +9,7 @@ use std::process::{Command, Stdio};
 
 /// All rows: what is wrong, the spec, and a part of the refusal.
 pub(super) fn rows<'a>() -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
-    FIELDS.iter().chain(terms::TERMS).map(|(what, spec, words)| (*what, *spec, *words))
+    FIELDS.iter().chain(routes::ROUTES).chain(terms::TERMS).map(|(what, spec, words)| (*what, *spec, *words))
 }
 
 /// The rows about single fields.
@@ -74,57 +75,67 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (
         "maxUnavailable 0",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: 0}",
-        "rollout.maxUnavailable must be a number of at least 1",
+        "rollout.maxUnavailable must be a number from 1 to 999999999",
     ),
     (
         "maxUnavailable 0 %",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: '0%'}",
-        "rollout.maxUnavailable must be a number of at least 1",
+        "rollout.maxUnavailable must be a number from 1 to 999999999",
     ),
     (
         "maxUnavailable a fraction of a percent",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: '10.5%'}",
-        "maxUnavailable",
+        "rollout.maxUnavailable must be a number from 1 to 999999999, or a whole percentage",
     ),
     (
         "maxUnavailable too large",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: 99999999999}",
-        "maxUnavailable",
+        "rollout.maxUnavailable must be a number from 1 to 999999999, or a whole percentage",
     ),
     (
         "maxUnavailable all",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: all}",
-        "rollout.maxUnavailable must be a number of at least 1",
+        "rollout.maxUnavailable must be a number from 1 to 999999999",
     ),
     (
         "maxUnavailable a number as a text",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxUnavailable: '30'}",
-        "rollout.maxUnavailable must be a number of at least 1",
+        "rollout.maxUnavailable must be a number from 1 to 999999999",
+    ),
+    (
+        "maxRemovals a fraction of a percent",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '10.5%'}",
+        "rollout.maxRemovals must be a number from 1 to 999999999, or a whole percentage",
+    ),
+    (
+        "maxRemovals too large",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 1000000000}",
+        "rollout.maxRemovals must be a number from 1 to 999999999",
     ),
     (
         "maxRemovals a number as a text",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '30'}",
-        "rollout.maxRemovals must be a number of at least 1",
+        "rollout.maxRemovals must be a number from 1 to 999999999",
     ),
     (
         "maxRemovals 0",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: 0}",
-        "rollout.maxRemovals must be a number of at least 1",
+        "rollout.maxRemovals must be a number from 1 to 999999999",
     ),
     (
         "maxRemovals 0 %",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '0%'}",
-        "rollout.maxRemovals must be a number of at least 1",
+        "rollout.maxRemovals must be a number from 1 to 999999999",
     ),
     (
         "maxRemovals ten",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: ten}",
-        "rollout.maxRemovals must be a number of at least 1",
+        "rollout.maxRemovals must be a number from 1 to 999999999",
     ),
     (
         "maxRemovals 101 %",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '101%'}",
-        "rollout.maxRemovals must be a number of at least 1",
+        "rollout.maxRemovals must be a number from 1 to 999999999",
     ),
     (
         "TCP timeout 59",
@@ -149,6 +160,11 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (
         "a bad PCI address",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkPCIAddress: x",
+        "must be a PCI address",
+    ),
+    (
+        "a PCI device that no bus has",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkPCIAddress: '0000:00:20.0'",
         "must be a PCI address",
     ),
     ("index 1.5", "subnetID: subnet-12345678, deviceIndex: 1.5, nodeSelector: {a: b}", "spec.deviceIndex"),
@@ -178,63 +194,9 @@ const FIELDS: &[(&str, &str, &str)] = &[
         "nodeConfig.interfaceName must have at most 15 letters",
     ),
     (
-        "a route that would take the default",
-        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 0.0.0.0/0}]}",
-        "a shorter one would take the traffic of the default route",
-    ),
-    (
-        "half of the default route",
-        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: '8000::/1', table: main}]}",
-        "a shorter one would take the traffic of the default route",
-    ),
-    (
-        "routes without addresses",
-        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {routes: [{to: 10.1.0.0/16}]}",
-        "nodeConfig.routes needs nodeConfig.mode addresses",
-    ),
-    (
-        "a route table that does not exist",
-        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 10.1.0.0/16, table: local}]}",
-        "nodeConfig.routes",
-    ),
-    (
         "an interface name that is the loopback's",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {interfaceName: lo}",
         "must not be lo, the loopback",
-    ),
-    (
-        "a route with bits after its prefix",
-        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 10.1.2.3/16}]}",
-        "without bits after the prefix",
-    ),
-    (
-        "a route to no address",
-        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 10.1.0.999/16}]}",
-        "without bits after the prefix",
-    ),
-    (
-        "two routes to one network",
-        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: '2001:db8::/32'}, {to: \
-         '2001:DB8:0::/32', table: own}]}",
-        "nodeConfig.routes has two routes to one network in one table",
-    ),
-    (
-        "a route in the table main to the instance metadata service",
-        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 169.254.169.254/32, table: \
-         main}]}",
-        "must not reach 169.254.0.0/16",
-    ),
-    (
-        "a route in the table main to a network around the DNS server of the VPC",
-        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 169.254.0.0/15, table: \
-         main}]}",
-        "must not reach 169.254.0.0/16",
-    ),
-    (
-        "a route in the table main to the IPv6 services of EC2",
-        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, routes: [{to: 'fd00:ec2::254/128', table: \
-         main}]}",
-        "must not reach 169.254.0.0/16",
     ),
     (
         "a field of nodeConfig that this version does not know",
@@ -273,7 +235,8 @@ const ACCEPTED: &[(&str, &str)] = &[
     (
         "configured",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {mode: addresses, interfaceName: a23456789012345, routes: \
-         [{to: 10.0.0.0/8}, {to: '2001:db8::/32', table: main}, {to: '2001:db8::/32'}, {to: 169.254.169.254/32}]}",
+         [{to: 10.0.0.0/8}, {to: '2001:db8::/32', table: main}, {to: '2001:db8::/32'}, {to: 169.254.169.254/32}, {to: 1.0.0.0/8}, \
+         {to: 128.0.0.0/8}, {to: '0064:FF9B::/96'}]}",
     ),
     (
         "terms",
@@ -289,6 +252,7 @@ const ACCEPTED: &[(&str, &str)] = &[
         "subnets",
         "nodeSelector: {a: b}, subnetSelectorTerms: [{id: subnet-12345678}, {name: db, tags: {team: '*'}}, {tags: {tier: db}}]",
     ),
+    ("device", "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkPCIAddress: '0000:ff:1F.7'"),
     ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),
     (
         "long",
