@@ -212,9 +212,15 @@ impl Queue {
         depths
     }
 
-    /// Since when the oldest key is ready, waits for room, or has a call under way.
-    pub fn oldest(&self) -> Option<Timestamp> {
-        self.ready.values().chain(self.busy.values()).chain(self.waiting_keys.values()).min().copied()
+    /// Since when the oldest key of each kind is ready, waits for room, or has a call under way.
+    pub fn oldest(&self) -> [(&'static str, Option<Timestamp>); 4] {
+        let mut oldest = Key::KINDS.map(|kind| (kind, None));
+        for (key, since) in self.ready.iter().chain(&self.busy).chain(&self.waiting_keys) {
+            if let Some((_, known)) = oldest.iter_mut().find(|(kind, _)| *kind == key.kind()) {
+                *known = Some(known.map_or(*since, |known: Timestamp| known.min(*since)));
+            }
+        }
+        oldest
     }
 
     /// Whether no key is ready and no call is under way.
@@ -356,7 +362,8 @@ mod tests {
     fn depths_are_counted_by_kind_and_the_oldest_key_is_known() {
         let mut queue = Queue::default();
         let at = |s: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(s);
-        assert_eq!(queue.oldest(), None);
+        let oldest = |queue: &Queue| queue.oldest().map(|(_, since)| since);
+        assert_eq!(oldest(&queue), [None; 4]);
         queue.advance_to(at(5));
         queue.add(Key::Attachment("a".into()));
         queue.advance_to(at(8));
@@ -364,12 +371,13 @@ mod tests {
         queue.add(Key::Orphans);
         queue.busy(Key::Node("n".into()));
         assert_eq!(queue.depths(), [("Node", 1), ("ENIAttachment", 1), ("NodeENI", 0), ("Orphans", 1)]);
-        assert_eq!(queue.oldest(), Some(at(5)), "a key that is added again keeps its age");
+        let is_kept = [Some(at(8)), Some(at(5)), None, Some(at(8))];
+        assert_eq!(oldest(&queue), is_kept, "a key that is added again keeps its age");
         assert_eq!(queue.pop(), Some(Key::Attachment("a".into())));
-        assert_eq!((queue.pop(), queue.oldest()), (Some(Key::Orphans), Some(at(8))));
+        assert_eq!((queue.pop(), oldest(&queue)), (Some(Key::Orphans), [Some(at(8)), None, None, None]));
         queue.advance_to(at(9));
         queue.done(&Key::Node("n".into()));
-        assert_eq!(queue.oldest(), Some(at(9)));
+        assert_eq!(oldest(&queue), [Some(at(9)), None, None, None]);
         let depths: usize = queue.depths().iter().map(|(_, depth)| depth).sum();
         assert_eq!(depths, queue.len());
     }

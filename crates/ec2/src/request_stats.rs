@@ -22,8 +22,8 @@ pub struct RequestStats {
     /// The number of requests, by EC2's name of the action and by code: `ok`, EC2's error code, or a code of this controller for a
     /// request without an answer.
     pub by_code: BTreeMap<(&'static str, String), u64>,
-    /// How long the requests took, by EC2's name of the action.
-    pub durations: BTreeMap<&'static str, Histogram>,
+    /// How long the requests took, by the same.
+    pub durations: BTreeMap<(&'static str, String), Histogram>,
 }
 
 impl RequestStats {
@@ -37,8 +37,8 @@ impl RequestStats {
         if !self.by_code.contains_key(&key) && self.codes_of(action) >= MAX_CODES {
             OTHER.clone_into(&mut key.1);
         }
-        *self.by_code.entry(key).or_default() += 1;
-        let histogram = self.durations.entry(action).or_insert_with(|| Histogram::new(LATENCY_BOUNDS));
+        *self.by_code.entry(key.clone()).or_default() += 1;
+        let histogram = self.durations.entry(key).or_insert_with(|| Histogram::new(LATENCY_BOUNDS));
         histogram.observe(took.as_secs_f64());
     }
 
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(stats.by_code[&("AttachNetworkInterface", "Code0".to_owned())], 1);
         assert_eq!(stats.by_code[&("AttachNetworkInterface", OTHER.to_owned())], 60);
         assert_eq!(stats.by_code[&("CreateTags", "ab".to_owned())], 2, "quotes and line breaks are left out");
-        assert_eq!(stats.durations["AttachNetworkInterface"].count(), 100);
-        assert!((stats.durations["CreateTags"].sum() - 61.0).abs() < 1e-9);
+        assert_eq!(stats.durations[&("AttachNetworkInterface", OTHER.to_owned())].count(), 60);
+        assert!((stats.durations[&("CreateTags", "ab".to_owned())].sum() - 61.0).abs() < 1e-9);
     }
 }

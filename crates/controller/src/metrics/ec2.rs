@@ -15,8 +15,8 @@ const REQUESTS: Metric = Metric::alpha(
 const DURATION: Metric = Metric::alpha(
     "multi_eni_ec2_request_duration_seconds",
     Kind::Histogram,
-    &["action"],
-    "Time from sending an EC2 call to its answer, without the wait for the rate limiter",
+    &["action", "code"],
+    "Time from sending an EC2 call to its end, by how it ended, without the wait for the rate limiter",
 );
 const RATE: Metric = Metric::stable(
     "multi_eni_ec2_budget_rate",
@@ -80,7 +80,9 @@ impl Ec2Numbers {
         let ended = by_code.map(|((action, code), n)| (vec![(*action).to_owned(), code.clone()], Value::Count(*n)));
         out.add(&REQUESTS, ended);
         let durations = self.requests.durations.iter();
-        out.add(&DURATION, durations.map(|(action, took)| row(action, Value::Histogram(took.clone()))));
+        let durations = durations
+            .map(|((action, code), took)| (vec![(*action).to_owned(), code.clone()], Value::Histogram(took.clone())));
+        out.add(&DURATION, durations);
         let limits = || self.limits.iter();
         out.add(&RATE, limits().map(|limit| row(limit.action, Value::Number(limit.rate))));
         out.add(&WAITING, limits().map(|limit| row(limit.action, Value::number_of(limit.waiting))));

@@ -100,7 +100,7 @@ fn page(counted: &Counted) -> Page<'_> {
     requests.by_code.insert(("CreateTags", "ok".to_owned()), 7);
     let mut took = multi_eni_ec2::Histogram::new(&[1.0]);
     took.observe(0.1);
-    requests.durations.insert("CreateTags", took);
+    requests.durations.insert(("CreateTags", "ok".to_owned()), took);
     let last = Resync { began: jiff::Timestamp::MAX, took: Duration::from_secs(1), enis: 5, pages: 1 };
     Page {
         counted,
@@ -121,7 +121,7 @@ fn page(counted: &Counted) -> Page<'_> {
             nodeenis: vec![NodeEniNumbers { name: "a".to_owned(), desired: 4, attached: 3, ready: 2, failed: 1 }],
             attachments: BTreeMap::from([(("Attached".to_owned(), "Ready".to_owned()), 3)]),
             depths: vec![("Node", 1)],
-            oldest: 0.5,
+            oldest: vec![("Node", 0.5)],
             gates: vec![("quota", 1)],
             backoffs: vec![("ec2_call", 1)],
             orphans: OrphanVerdicts { suspected: 11, detach: 0, delete: 0, foreign: 1, held: 11 },

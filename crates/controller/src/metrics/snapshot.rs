@@ -31,8 +31,8 @@ pub struct Snapshot {
     pub attachments: BTreeMap<(String, String), usize>,
     /// Keys in the work queue, by kind.
     pub depths: Vec<(&'static str, usize)>,
-    /// Seconds since the oldest of those keys was added.
-    pub oldest: f64,
+    /// Seconds since the oldest of those keys was added, by kind.
+    pub oldest: Vec<(&'static str, f64)>,
     /// Gates that are closed, by kind.
     pub gates: Vec<(&'static str, usize)>,
     /// What waits in a back-off after a failure, by kind.

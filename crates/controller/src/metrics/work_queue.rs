@@ -20,8 +20,8 @@ const DEPTH: Metric = Metric::alpha(
 const OLDEST: Metric = Metric::alpha(
     "multi_eni_work_queue_oldest_seconds",
     Kind::Gauge,
-    &[],
-    "Time since the oldest key in the work queue was added, or since its call was started",
+    &["kind"],
+    "Time since the oldest key of the kind in the work queue was added, or since its call was started",
 );
 const ERRORS: Metric = Metric::alpha(
     "multi_eni_reconcile_errors",
@@ -49,7 +49,8 @@ pub fn write_waiting(waiting: i64, out: &mut Exposition) {
 pub fn write(snapshot: &Snapshot, out: &mut Exposition) {
     let row = |(label, n): &(&'static str, usize)| (vec![(*label).to_owned()], Value::number_of(*n));
     out.add(&DEPTH, snapshot.depths.iter().map(row));
-    out.one(&OLDEST, Value::Number(snapshot.oldest));
+    let ages = snapshot.oldest.iter().map(|(kind, age)| (vec![(*kind).to_owned()], Value::Number(*age)));
+    out.add(&OLDEST, ages);
     out.add(&BACKOFFS, snapshot.backoffs.iter().map(row));
 }
 

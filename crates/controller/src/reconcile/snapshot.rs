@@ -5,6 +5,7 @@ use super::reconciler::Reconciler;
 use crate::api_writes::WriteError;
 use crate::metrics::{NodeEniNumbers, Snapshot, SnapshotRequest};
 use crate::store::AttachmentEntry;
+use jiff::Timestamp;
 use multi_eni_api::conditions::types;
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::unconfigured;
@@ -37,12 +38,14 @@ impl Reconciler {
             ("permission", self.permissions.closed()),
             ("instance_type", self.instance_types.closed()),
         ];
-        let oldest = self.queue.oldest().map_or(0.0, |since| self.now().duration_since(since).as_secs_f64().max(0.0));
+        let now = self.now();
+        let age =
+            |since: Option<Timestamp>| since.map_or(0.0, |since| now.duration_since(since).as_secs_f64().max(0.0));
         Snapshot {
             nodeenis: nodeenis.collect(),
             attachments,
             depths: self.queue.depths().to_vec(),
-            oldest,
+            oldest: self.queue.oldest().map(|(kind, since)| (kind, age(since))).to_vec(),
             gates: gates.to_vec(),
             backoffs: vec![("ec2_call", failed_calls), ("api_write", self.writes.failing())],
             orphans: self.orphan_verdicts,
