@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn an_answer_wakes_those_that_asked_for_the_subnet_once() {
-        let [a, b] = ["subnet-0a", "subnet-0b"].map(|id| SubnetId::parse(id).unwrap());
+        let [a, b] = ["subnet-0000000a", "subnet-0000000b"].map(|id| SubnetId::parse(id).unwrap());
         let mut awaited = AwaitedSubnets::default();
         awaited.asked(&a, "x");
         awaited.asked(&a, "y");
