@@ -77,9 +77,20 @@ mod tests {
     fn an_address_is_read_in_lower_case_and_nothing_else_is() {
         assert_eq!("0000:00:0A.1".parse::<PciAddress>().unwrap().as_str(), "0000:00:0a.1");
         assert!("10000:01:00.0".parse::<PciAddress>().is_ok(), "behind a VMD");
-        for wrong in
-            ["", "0000:00:06", "00:06.0", "0000:00:06.00", "0000/00:06.0", "../../:06.0", "0000:00:0g.0", "ens6"]
-        {
+        for wrong in [
+            "",
+            "0000:00:06",
+            "00:06.0",
+            "0000:00:06.00",
+            "0000:00:06.8",
+            "0000:00:6.0",
+            "0000:00:06.0:1",
+            "0000/00:06.0",
+            "../../:06.0",
+            "0000:00:0g.0",
+            "ens6",
+            "virtio3",
+        ] {
             assert!(wrong.parse::<PciAddress>().is_err(), "{wrong}");
         }
     }
