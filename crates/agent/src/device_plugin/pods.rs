@@ -16,6 +16,9 @@ use crate::pci_sysfs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// What mounts kubelet's directory.
+const IN_CHART: &str = "the chart mounts it if nodeAgent.devicePlugin.enabled is set";
+
 /// How pods get the ENIs.
 pub struct Pods {
     sysfs: PathBuf,
@@ -143,7 +146,10 @@ fn offer_by(directories: &PluginDirectories, running: &mut Option<Plugins>, pool
         }
     };
     running.insert(plugins).offer(pools);
-    None
+    // The plugins look for it by themselves.
+    let directory = &directories.kubelet;
+    let missing = || format!("kubelet's directory {} is not there ({IN_CHART})", directory.display());
+    (!directory.is_dir()).then(|| Failure::of_all(missing()))
 }
 
 /// Takes back what lies on the node for pods. The sockets go with the agent. The result is what was done, or why not.
@@ -214,6 +220,21 @@ mod tests {
         // The condition Configured says it itself.
         pods.offer(&refused(Refusal::NotConfigured("LinkAbsent".to_owned())));
         assert_eq!(pods.refusal("u"), None);
+    }
+
+    #[test]
+    fn without_kubelets_directory_each_eni_with_a_name_says_so() {
+        let root = root("kubelet");
+        let directories = PluginDirectories { kubelet: root.join("plugins"), device_info: root.join("info") };
+        let mut pods = Pods::with_plugins(&root, directories);
+        let offered = Candidates { enis: vec![candidate()], refused: Vec::new() };
+        pods.offer(&offered);
+        let said = pods.refusal("u").unwrap_or_default();
+        assert!(said.contains("plugins is not there") && said.contains("devicePlugin.enabled"), "{said}");
+        assert!(pods.needs_look());
+        fs::create_dir(root.join("plugins")).unwrap();
+        pods.offer(&offered);
+        assert_eq!((pods.refusal("u"), pods.needs_look()), (None, false));
     }
 
     #[test]
