@@ -2,7 +2,8 @@
 //!
 //! - [`node`]: what the agent sees, as plain data. [`netlink`], [`sysfs`] and [`run_files`] are its sources.
 //! - [`wanted`]: what an ENIAttachment asks for. [`watch`] and [`attachments_file`] are its sources.
-//! - [`pci_address`]: the name of a device in sysfs. [`route_destination`]: the networks that a route may have.
+//! - [`pci_address`], [`pci_device`]: the name of a device in sysfs, and the device. [`pci_sysfs`] is the source.
+//! - [`route_destination`]: the networks that a route may have.
 //! - [`ledger`]: what the agent has changed. [`ledger_file`] stores it, in a [`state_file`].
 //! - [`plan`]: pure decisions.
 //! - [`dpdk`]: binds devices to drivers for DPDK, with a plan and a ledger of its own.
@@ -11,7 +12,7 @@
 //! - [`status`]: the report as the API has it. [`report`] writes it, and [`events`] tells what a person should hear.
 //! - [`said_once`]: a warning that is not repeated.
 //! - [`metrics`]: what `/metrics` and `/readyz` show.
-//! - [`run`]: the loop, at the [`pace`] of events. [`doctor`], [`cli`] and [`rights`]: the commands.
+//! - [`run`]: the loop, at the [`pace`] of events. [`kernel_events`] are those of the kernel. [`doctor`], [`cli`] and [`rights`]: the commands.
 
 pub mod apply;
 pub mod attachments_file;
@@ -20,6 +21,7 @@ pub mod device_plugin;
 pub mod doctor;
 pub mod dpdk;
 pub mod events;
+pub mod kernel_events;
 pub mod ledger;
 pub mod ledger_file;
 pub mod metrics;
@@ -28,6 +30,8 @@ pub mod node;
 pub mod node_agent;
 pub mod pace;
 pub mod pci_address;
+pub mod pci_device;
+pub mod pci_sysfs;
 pub mod plan;
 pub mod report;
 pub mod rights;

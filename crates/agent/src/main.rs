@@ -3,14 +3,19 @@
 use clap::Parser;
 use futures::StreamExt;
 use multi_eni_agent::cli::{Cli, Command, Run, Source};
-use multi_eni_agent::dpdk::pci::PciDevice;
+use multi_eni_agent::device_plugin::candidates::{Found, candidates, reported_device};
+use multi_eni_agent::device_plugin::pods::Pods;
 use multi_eni_agent::dpdk::settings::DpdkSettings;
 use multi_eni_agent::metrics::AgentMetrics;
 use multi_eni_agent::node_agent::NodeAgent;
+use multi_eni_agent::pci_device::PciDevice;
+use multi_eni_agent::plan::Plan;
 use multi_eni_agent::wanted::WantedEni;
 use multi_eni_agent::watch::{self, Attachments};
-use multi_eni_agent::{attachments_file, doctor, dpdk, rights, run};
+use multi_eni_agent::{attachments_file, device_plugin, doctor, dpdk, rights, run};
+use multi_eni_api::node_status::NodeStatus;
 use multi_eni_http_server::Addresses;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::IsTerminal;
 use std::pin::pin;
@@ -50,10 +55,12 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
             runtime.block_on(run(&mut agent, options))
         }
         Command::Doctor(source) => {
-            let wanted = runtime.block_on(wanted(source))?;
+            let asked = runtime.block_on(asked(source))?;
             agent.set_dpdk(DpdkSettings { reads_overrides: false, ..cli.options.dpdk_settings() });
             let node = agent.observe()?;
-            print!("{}", doctor::text(&node, &agent.plan(&wanted)?));
+            let plan = agent.plan(&asked.wanted)?;
+            print!("{}", doctor::text(&node, &plan));
+            print!("{}", doctor_of_pods(&asked, &plan, agent.boot_id(), cli.options.pods()));
             let binder = agent.binder();
             let seen = binder.observe_all();
             let holders = |device: &PciDevice| binder.holders(device);
@@ -94,18 +101,36 @@ async fn run(agent: &mut NodeAgent, options: Run) -> Result<(), Box<dyn Error>> 
     }
 }
 
+/// What `doctor` says of pods.
+fn doctor_of_pods(asked: &Asked, plan: &Plan, boot_id: &str, pods: Pods) -> String {
+    let found = Found { reports: &plan.reports, failed: &[], boot_id };
+    let known = |uid: &str| reported_device(asked.reported.get(uid)?, boot_id);
+    device_plugin::doctor::text(&pods.look(candidates(&found, &asked.wanted, known)))
+}
+
+/// What the ENIAttachments ask for, and what the agent has reported of them, by UID.
+#[derive(Default)]
+struct Asked {
+    wanted: Vec<WantedEni>,
+    reported: BTreeMap<String, NodeStatus>,
+}
+
 /// The ENIAttachments of now.
-async fn wanted(source: Source) -> Result<Vec<WantedEni>, Box<dyn Error>> {
+async fn asked(source: Source) -> Result<Asked, Box<dyn Error>> {
     match (source.attachments_file, source.node_name) {
-        (Some(file), _) => Ok(attachments_file::read(&file)?.iter().filter_map(WantedEni::read).collect()),
+        (Some(file), _) => {
+            let wanted = attachments_file::read(&file)?.iter().filter_map(WantedEni::read).collect();
+            Ok(Asked { wanted, ..Asked::default() })
+        }
         (None, Some(node)) => {
             let client = kube::Client::try_default().await?;
             let first_list = async {
                 let (mut attachments, mut events) = (Attachments::default(), pin!(watch::events(client, &node)));
                 while let Some(event) = events.next().await {
                     attachments.take(event?);
-                    if let Some(wanted) = attachments.wanted() {
-                        return Ok(wanted);
+                    if let (Some(wanted), Some(entries)) = (attachments.wanted(), attachments.entries()) {
+                        let reported = entries.values().filter_map(|e| Some((e.uid.clone(), e.reported.node.clone()?)));
+                        return Ok(Asked { wanted, reported: reported.collect() });
                     }
                 }
                 Err("the watch of ENIAttachments has ended".into())

@@ -157,7 +157,7 @@ pub struct Link {
     /// The driver of the device below.
     pub driver: Option<String>,
     /// The NUMA node of the device below.
-    pub numa_node: Option<i32>,
+    pub numa_node: Option<u32>,
     /// The kind of a virtual link, such as veth. Physical links have none.
     pub kind: Option<String>,
     /// Whether the link is set up.

@@ -107,6 +107,16 @@ impl NodeAgent {
         self.pods.as_mut()
     }
 
+    /// Why an ENI with a resource name is not offered to pods.
+    pub fn refusal_of_pods(&self, uid: &str) -> Option<String> {
+        self.pods.as_ref()?.refusal(uid)
+    }
+
+    /// Whether an ENI is not offered to pods for a reason whose end no event tells.
+    pub fn needs_look_for_pods(&self) -> bool {
+        self.pods.as_ref().is_some_and(Pods::needs_look)
+    }
+
     /// The kernel's ID of this boot.
     pub fn boot_id(&self) -> &str {
         &self.boot_id

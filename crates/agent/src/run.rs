@@ -5,8 +5,9 @@ use crate::device_plugin::candidates::{Found, candidates, reported_device};
 use crate::dpdk::attempts::HELD_WAIT;
 use crate::dpdk::obstacle::DpdkObstacle;
 use crate::events::{Said, publish};
+use crate::kernel_events::kernel_events;
 use crate::metrics::AgentMetrics;
-use crate::netlink::events::{Event, EventSocket};
+use crate::netlink::events::Event;
 use crate::node_agent::{AgentError, NodeAgent, Turn};
 use crate::pace::{Pace, Wait};
 use crate::plan::report::{EniReport, Obstacle, Outcome};
@@ -26,7 +27,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 /// Runs with the ENIAttachments of the API server until SIGTERM or SIGINT. What is configured stays: a new agent goes on.
@@ -72,7 +72,7 @@ pub async fn with_api_server(
                 agent.binder().keep_given_back(is_watched);
                 let turn = turn(agent, &wanted, metrics);
                 offer_to_pods(agent, &turn, &wanted, entries);
-                turns.done(next_turn(&mut pace, turns.now(), &turn));
+                turns.done(next_turn(&mut pace, turns.now(), &turn, agent.needs_look_for_pods()));
                 for event in said.news(&turn.reports) {
                     tokio::spawn(publish(client.clone(), node_name.to_owned(), event, Arc::clone(&refused_events)));
                 }
@@ -130,7 +130,7 @@ pub async fn with_file(agent: &mut NodeAgent, path: &Path, metrics: &AgentMetric
                         agent.binder().keep_given_back(is_there);
                         let turn = turn(agent, &wanted, metrics);
                         offer_to_pods(agent, &turn, &wanted, None);
-                        turns.done(next_turn(&mut pace, turns.now(), &turn));
+                        turns.done(next_turn(&mut pace, turns.now(), &turn, agent.needs_look_for_pods()));
                         metrics.backs_off(pace.repeated_steps(), 0);
                     }
                     Err(error) => {
@@ -185,8 +185,8 @@ fn offer_to_pods(agent: &mut NodeAgent, turn: &Turn, wanted: &[WantedEni], entri
 }
 
 /// When the next turn is due. Only the network's steps count as repeated: a device has a back-off of its own, and delays no other ENI.
-fn next_turn(pace: &mut Pace, now: Duration, turn: &Turn) -> Wait {
-    let wait = pace.note(now, &turn.steps, is_settled(turn));
+fn next_turn(pace: &mut Pace, now: Duration, turn: &Turn, needs_look: bool) -> Wait {
+    let wait = pace.note(now, &turn.steps, is_settled(turn) && !needs_look);
     let is_held =
         |report: &EniReport| matches!(&report.outcome, Outcome::Blocked(Obstacle::Dpdk(DpdkObstacle::DeviceHeld(_))));
     if turn.reports.iter().any(is_held) {
@@ -228,6 +228,10 @@ fn reports(
         let Some(entry) = entries.get(&report.attachment).filter(|entry| entry.uid == report.uid) else { continue };
         if absences.is_due(report, entry, now) {
             let status = agent_status(report, &turn.failed, agent.boot_id());
+            let status = match agent.refusal_of_pods(&report.uid) {
+                Some(why) => status.not_offered(&why),
+                None => status,
+            };
             let next = difference(&status, report.generation, entry, Timestamp::now());
             let next = next.filter(|_| writes.start(&entry.uid, now));
             found.extend(next.map(|next| (report.attachment.clone(), entry.uid.clone(), next)));
@@ -290,35 +294,6 @@ impl Turns {
     }
 }
 
-/// Events of the kernel. A thread waits for them, because the sockets of netlink are synchronous. The end of a step for DPDK that took
-/// longer than its turn is an event, too: the kernel sends none when a process lets a device go.
-fn kernel_events(agent: &mut NodeAgent) -> Result<mpsc::Receiver<Event>, AgentError> {
-    let socket = EventSocket::open()?;
-    let (send, receive) = mpsc::channel(1);
-    let weak = send.downgrade();
-    agent.binder().set_waker(Arc::new(move || {
-        if let Some(send) = weak.upgrade() {
-            let _ = send.try_send(Event::Changed);
-        }
-    }));
-    std::thread::Builder::new().name("netlink-events".to_owned()).spawn(move || {
-        loop {
-            match socket.wait() {
-                // A full channel has an event that asks for the same look.
-                Ok(event) => match send.try_send(event) {
-                    Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => {}
-                    Err(mpsc::error::TrySendError::Closed(_)) => return,
-                },
-                Err(error) => {
-                    tracing::error!(%error, "the socket for events of the kernel failed");
-                    return;
-                }
-            }
-        }
-    })?;
-    Ok(receive)
-}
-
 /// SIGTERM and SIGINT.
 struct Stop {
     terminate: tokio::signal::unix::Signal,
@@ -350,9 +325,16 @@ mod tests {
         let device_steps = vec!["device 0000:00:06.0: unbind from vfio-pci".to_owned()];
         let turn = Turn { device_steps, reports: vec![report], ..Turn::default() };
         let mut pace = Pace::default();
-        let waits: Vec<Wait> = (0..12).map(|at| next_turn(&mut pace, Duration::from_secs(at * 30), &turn)).collect();
+        let waits: Vec<Wait> =
+            (0..12).map(|at| next_turn(&mut pace, Duration::from_secs(at * 30), &turn, false)).collect();
         assert_eq!(waits[11].after_event, Duration::from_millis(100));
         assert_eq!(waits[11].without_event, Some(HELD_WAIT));
         assert_eq!(pace.repeated_steps(), 0);
+    }
+
+    #[test]
+    fn a_refusal_of_pods_whose_end_no_event_tells_is_looked_at_again() {
+        let wait = |needs_look| next_turn(&mut Pace::default(), Duration::ZERO, &Turn::default(), needs_look);
+        assert_eq!((wait(false).without_event, wait(true).without_event), (None, Some(Duration::from_secs(1))));
     }
 }

@@ -17,6 +17,16 @@ pub struct AgentStatus {
 /// The most bytes of a message. The schema allows more.
 const MESSAGE: usize = 1024;
 
+impl AgentStatus {
+    /// The same, and the message says why the ENI is not offered to pods. The status of the condition stays: the node can use the ENI.
+    pub fn not_offered(mut self, why: &str) -> Self {
+        let message = shortened(self.configured.message, MESSAGE / 2);
+        self.configured.message = shortened(format!("{message}; the ENI is not offered to pods: {why}"), MESSAGE);
+        self.node.message = Some(self.configured.message.clone());
+        self
+    }
+}
+
 /// The status for a report, with the steps of the ENI that failed.
 pub fn agent_status(report: &EniReport, failed: &[FailedStep], boot_id: &str) -> AgentStatus {
     let link = report.link.clone().unwrap_or_default();
@@ -33,7 +43,7 @@ pub fn agent_status(report: &EniReport, failed: &[FailedStep], boot_id: &str) ->
         alternative_name: link.alternative_name,
         pci_address: link.parent_device,
         driver: link.driver,
-        numa_node: link.numa_node,
+        numa_node: link.numa_node.and_then(|node| i32::try_from(node).ok()),
         mtu: i32::try_from(link.mtu).ok().filter(|_| has_link),
         addresses: link.addresses.iter().map(ToString::to_string).collect(),
         route_table: link.route_table.and_then(|table| i32::try_from(table).ok()),
@@ -46,7 +56,7 @@ pub fn agent_status(report: &EniReport, failed: &[FailedStep], boot_id: &str) ->
 
 fn condition(report: &EniReport, failed: &[FailedStep]) -> ConditionUpdate {
     let condition = |status, reason: &str, message: String| {
-        ConditionUpdate::new(types::CONFIGURED, status, reason, shortened(message))
+        ConditionUpdate::new(types::CONFIGURED, status, reason, shortened(message, MESSAGE))
     };
     let of_this = |failure: &&FailedStep| failure.attachment.as_ref() == Some(&report.attachment);
     if let Some(failure) = failed.iter().find(of_this) {
@@ -86,9 +96,9 @@ fn condition(report: &EniReport, failed: &[FailedStep]) -> ConditionUpdate {
     }
 }
 
-fn shortened(mut message: String) -> String {
-    if message.len() > MESSAGE {
-        let end = (0..=MESSAGE).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+fn shortened(mut message: String, most: usize) -> String {
+    if message.len() > most {
+        let end = (0..=most).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
         message.truncate(end);
         message.push('…');
     }
@@ -171,9 +181,19 @@ mod tests {
     }
 
     #[test]
+    fn an_eni_that_is_not_offered_to_pods_is_configured_all_the_same() {
+        let status = agent_status(&report(Outcome::Configured), &[], "boot").not_offered("the name is wrong");
+        let message = "the interface is configured; the ENI is not offered to pods: the name is wrong";
+        assert_eq!((status.configured.status, status.configured.message.as_str()), (Some(true), message));
+        assert_eq!(status.node.message.as_deref(), Some(message));
+    }
+
+    #[test]
     fn a_long_message_is_cut_between_characters() {
         let steps = vec!["ü".repeat(2000)];
-        let message = agent_status(&report(Outcome::Changing { steps }), &[], "boot").configured.message;
+        let status = agent_status(&report(Outcome::Changing { steps }), &[], "boot");
+        let message = &status.configured.message;
         assert!(message.len() <= MESSAGE + 3 && message.ends_with('…'));
+        assert!(status.not_offered("why").configured.message.ends_with("…; the ENI is not offered to pods: why"));
     }
 }

@@ -3,6 +3,7 @@
 use crate::dpdk::driver::DpdkDriver;
 use crate::ledger::Ledger;
 use crate::node::{Link, Node};
+use crate::pci_sysfs;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ impl KernelFiles {
         }
         let is_gone = |device: &&String| !node.links.iter().any(|link| link.parent_device.as_ref() == Some(*device));
         let has_driver = |device: &&String| {
-            let driver = last_part_of_link(&self.pci_device(device).join("driver"));
+            let driver = device.parse().ok().and_then(|address| pci_sysfs::driver(&self.sysfs, &address));
             // A device with a driver for DPDK is in no pod's network namespace.
             driver.is_some_and(|driver| !DpdkDriver::is_name(&driver))
         };
@@ -46,13 +47,12 @@ impl KernelFiles {
     fn complete_link(&self, link: &mut Link) {
         // Kernels before 5.14 do not send the device by netlink. A virtual link has none.
         if link.parent_device.is_none() && is_file_name(&link.name) {
-            link.parent_device = last_part_of_link(&self.sysfs.join("class/net").join(&link.name).join("device"));
+            link.parent_device =
+                pci_sysfs::last_part_of_link(&self.sysfs.join("class/net").join(&link.name).join("device"));
         }
-        if let Some(device) = link.parent_device.as_ref().filter(|device| is_file_name(device)) {
-            let directory = self.pci_device(device);
-            link.driver = last_part_of_link(&directory.join("driver"));
-            // -1 means that the machine has no NUMA nodes.
-            link.numa_node = read_number(&directory.join("numa_node")).filter(|node| *node >= 0);
+        if let Some(address) = link.parent_device.as_ref().and_then(|device| device.parse().ok()) {
+            link.driver = pci_sysfs::driver(&self.sysfs, &address);
+            link.numa_node = pci_sysfs::numa_node(&self.sysfs, &address);
         }
         let sysctl = |name: &str| self.ipv6_sysctl(&link.name, name).and_then(|path| read_number(&path));
         let (accept_ra, disable_ipv6) = (sysctl(ACCEPT_RA), sysctl("disable_ipv6"));
@@ -75,19 +75,11 @@ impl KernelFiles {
     fn ipv6_sysctl(&self, link: &str, name: &str) -> Option<PathBuf> {
         is_file_name(link).then(|| self.sysctl.join("net/ipv6/conf").join(link).join(name))
     }
-
-    fn pci_device(&self, device: &str) -> PathBuf {
-        self.sysfs.join("bus/pci/devices").join(device)
-    }
 }
 
-/// Whether the name of a link or a device is safe as a part of a path.
+/// Whether the name of a link is safe as a part of a path.
 fn is_file_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains('/')
-}
-
-fn last_part_of_link(path: &Path) -> Option<String> {
-    Some(fs::read_link(path).ok()?.file_name()?.to_string_lossy().into_owned())
 }
 
 fn read_number(path: &Path) -> Option<i32> {
@@ -105,7 +97,7 @@ mod tests {
         let root = std::env::temp_dir().join(format!("multi-eni-sysfs-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
         let files = KernelFiles { sysfs: root.join("sys"), sysctl: root.join("proc") };
-        let device = files.pci_device("0000:00:06.0");
+        let device = device_of(&files);
         let driver = files.sysfs.join("bus/pci/drivers/ena");
         for directory in
             [&device, &driver, &files.sysfs.join("class/net/ens6"), &files.sysctl.join("net/ipv6/conf/ens6")]
@@ -117,6 +109,10 @@ mod tests {
         symlink(&device, files.sysfs.join("class/net/ens6/device")).unwrap();
         fs::write(files.sysctl.join("net/ipv6/conf/ens6/accept_ra"), "1\n").unwrap();
         files
+    }
+
+    fn device_of(files: &KernelFiles) -> PathBuf {
+        pci_sysfs::directory(&files.sysfs, &"0000:00:06.0".parse().unwrap())
     }
 
     fn link(name: &str) -> Link {
@@ -155,7 +151,7 @@ mod tests {
         let mut node = Node::default();
         files.complete(&mut node, &ledger);
         assert_eq!(node.devices_without_link, ["0000:00:06.0"]);
-        let driver = files.pci_device("0000:00:06.0").join("driver");
+        let driver = device_of(&files).join("driver");
         fs::remove_file(&driver).unwrap();
         symlink(files.sysfs.join("bus/pci/drivers/vfio-pci"), &driver).unwrap();
         files.complete(&mut node, &ledger);

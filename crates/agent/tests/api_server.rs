@@ -209,6 +209,16 @@ fn an_attached_eni_costs_one_list_one_watch_and_one_write() {
     });
 }
 
+/// Makes the kernel tell of a PCI device. On a machine that has none it tells of a link.
+fn tell_of_a_pci_device(rig: &Rig) {
+    match std::fs::read_dir("/sys/bus/pci/devices").unwrap().next() {
+        Some(device) => std::fs::write(device.unwrap().path().join("uevent"), "change").unwrap(),
+        None => {
+            rig::run(&format!("ip -n {} link set lo down", rig.namespace("node")));
+        }
+    }
+}
+
 #[test]
 fn pods_get_an_eni_while_it_is_configured_and_its_eniattachment_is_there() {
     const DEVICE: &str = "0000:00:06.0";
@@ -244,6 +254,14 @@ fn pods_get_an_eni_while_it_is_configured_and_its_eniattachment_is_there() {
         rig.attach(&eni(1));
         let (kubelet, list) = expect(kubelet, &[(DEVICE, true)]).await;
         assert_eq!(list["devices"][0]["numa"], json!([1]));
+        // The device is unplugged, and comes back. No link changes with it.
+        let aside = sysfs.join("aside");
+        std::fs::rename(&device, &aside).unwrap();
+        tell_of_a_pci_device(&rig);
+        let (kubelet, _) = expect(kubelet, &[(DEVICE, false)]).await;
+        std::fs::rename(&aside, &device).unwrap();
+        tell_of_a_pci_device(&rig);
+        let (kubelet, _) = expect(kubelet, &[(DEVICE, true)]).await;
         state.lock().unwrap().store("DELETED", object);
         expect(kubelet, &[]).await.0
     };
@@ -260,4 +278,63 @@ fn pods_get_an_eni_while_it_is_configured_and_its_eniattachment_is_there() {
         }
     });
     std::fs::remove_dir_all(&sysfs).unwrap();
+}
+
+/// Writes the file of the SR-IOV network device plugin with an entry of somebody else.
+fn write_config(path: &std::path::Path, resource: &str) {
+    let entry = json!({ "resourcePrefix": "example.com", "resourceName": resource });
+    std::fs::write(path, json!({ "resourceList": [entry] }).to_string()).unwrap();
+}
+
+#[test]
+fn a_refused_resource_name_is_in_the_report_until_it_is_mended() {
+    const CONFIGURED: &str = "the interface is configured";
+    let rig = Rig::new();
+    let config = directory().join("config.json");
+    write_config(&config, "fast");
+    let mut agent = rig.agent();
+    let mut object = attached();
+    object["spec"]["nodeSettings"]["dpdkResourceName"] = json!("a/b/c");
+    object["status"]["node"] = json!({ "pciAddress": "0000:00:06.0", "bootID": agent.boot_id() });
+    agent.set_pods(Pods::with_sriov_config(&directory(), config.clone()));
+    let state = Arc::new(Mutex::new(State { objects: vec![object.clone()], version: 7, ..State::default() }));
+    let for_service = Arc::clone(&state);
+    let service = tower::service_fn(move |request| answer(Arc::clone(&for_service), request));
+    let said = || {
+        let state = state.lock().unwrap();
+        let patch = state.patches.last().map(|patch| patch["status"].clone()).unwrap_or_default();
+        let condition = &patch["conditions"][0];
+        assert_eq!(condition["message"], patch["node"]["message"]);
+        (condition["status"] == "True", condition["message"].as_str().unwrap_or_default().to_owned())
+    };
+    let story = async {
+        rig.attach(&eni(1));
+        let refused = |why: &str| (true, format!("{CONFIGURED}; the ENI is not offered to pods: {why}"));
+        until("the name is refused", || {
+            let (status, message) = said();
+            status && message.starts_with(&refused("dpdkResourceName \"a/b/c\" is no name of").1)
+        })
+        .await;
+        // The name is another one, which somebody else's entry has.
+        object["spec"]["nodeSettings"]["dpdkResourceName"] = json!("example.com/fast");
+        object["metadata"]["generation"] = json!(2);
+        state.lock().unwrap().store("MODIFIED", object.clone());
+        let taken = refused(&format!("{} has an entry of somebody else for example.com/fast", config.display()));
+        until("the resource is taken", || said() == taken).await;
+        // No event comes with the change of the file.
+        write_config(&config, "slow");
+        until("the refusal has ended", || said() == (true, CONFIGURED.to_owned())).await;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::new(service, "default");
+        let metrics = AgentMetrics::default();
+        let ends =
+            future::select(Box::pin(run::with_api_server(&mut agent, client, "node1", &metrics)), Box::pin(story))
+                .await;
+        match ends {
+            future::Either::Left((result, _)) => panic!("the agent ended: {result:?}"),
+            future::Either::Right(((), _)) => {}
+        }
+    });
 }

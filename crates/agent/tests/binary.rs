@@ -26,7 +26,10 @@ fn attachment(wanted: &WantedEni) -> serde_json::Value {
             "nodeName": "node1", "nodeUID": "n", "instanceID": "i-00000000000000001",
             "nodeENIName": "one", "nodeENIUID": "o",
             "request": { "subnetID": "subnet-00000001", "subnetCIDR": "10.0.1.0/24", "deviceIndex": wanted.index },
-            "nodeSettings": { "mtu": wanted.mtu, "nodeConfig": { "mode": "addresses", "interfaceName": wanted.interface_name } },
+            "nodeSettings": {
+                "mtu": wanted.mtu, "nodeConfig": { "mode": "addresses", "interfaceName": wanted.interface_name },
+                "dpdkResourceName": wanted.resource_name,
+            },
         },
         "status": {
             "macAddress": wanted.mac.unwrap().to_string(),
@@ -126,6 +129,44 @@ fn doctor_says_what_the_agent_would_do_and_changes_nothing() {
     }
     assert_eq!(rig.state(), before);
     assert!(!rig.run_dir().join("state").exists());
+}
+
+#[test]
+fn doctor_says_what_pods_are_offered_and_changes_nothing() {
+    let rig = Rig::new();
+    let (kubelet, config) = (rig.run_dir().join("kubelet"), rig.run_dir().join("config.json"));
+    let named = |number, name: &str| WantedEni { resource_name: Some(name.to_owned()), ..eni(number) };
+    let wanted = [named(1, "example.com/fast"), named(2, "a/b/c")];
+    rig.attach(&wanted[0]);
+    // A veth is on no PCI device, so the agent is told of one by the tree of sysfs.
+    let sysfs = rig.directories().kernel.sysfs.clone();
+    let (device, class) = (sysfs.join("bus/pci/devices/0000:00:06.0"), sysfs.join("class/net/ens6"));
+    for directory in [&kubelet, &device.join("net/ens6"), &class] {
+        fs::create_dir_all(directory).unwrap();
+    }
+    std::os::unix::fs::symlink("../../drivers/ena", device.join("driver")).unwrap();
+    std::os::unix::fs::symlink(&device, class.join("device")).unwrap();
+    let _kubelet = std::os::unix::net::UnixListener::bind(kubelet.join("kubelet.sock")).unwrap();
+    fs::write(kubelet.join("other.sock"), "").unwrap();
+    let file = write(&rig, &wanted);
+    let doctor = |more: &[&str]| {
+        let mut command = command(&rig, &[&["doctor", "--attachments-file", file.to_str().unwrap()], more].concat());
+        command.arg("--sysfs-root").arg(&sysfs);
+        String::from_utf8(output(command).stdout).unwrap()
+    };
+    let text = doctor(&[]);
+    for part in [
+        "kubelet.sock: kubelet answers, and the agent could make its sockets beside it\n  socket other.sock: of another plugin\n",
+        // The steps of the ENI are not made, so its condition is not True.
+        "  example.com/fast:\n    0000:00:06.0 of eni-1: ens6, ena, no NUMA node, unhealthy: the condition Configured",
+        "not offered: 1\n  eni-2: dpdkResourceName \"a/b/c\" is no name of an extended resource",
+    ] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    let by_sriov = doctor(&["--sriov-config", config.to_str().unwrap()]);
+    assert!(by_sriov.contains("config.json: it is as the agent would have it; the agent's entries: 0\n"), "{by_sriov}");
+    assert_eq!((config.exists(), fs::read_dir(&kubelet).unwrap().count()), (false, 2));
+    assert!(!rig.run_dir().join("devinfo").exists() && !rig.run_dir().join("state").exists());
 }
 
 #[test]

@@ -297,3 +297,33 @@ fn pods_of_kubelets_device_manager_get_devices_through_restarts_of_both() {
     second.offer(Pools::new());
     until("nothing is left", || counts(&mut kubelet) == (0, 0));
 }
+
+#[test]
+fn a_checkpoint_of_kubelet_with_a_device_that_is_gone_gives_it_to_no_pod() {
+    let mut kubelet = Kubelet::whole(&directory());
+    kubelet.run("start").unwrap();
+    let interface = || device(true, None, Access::Interface);
+    let before = plugins(&kubelet.directory);
+    before.offer(pools(FAST, vec![(A, interface()), (B, interface())]));
+    until("kubelet counts the devices", || counts(&mut kubelet) == (2, 2));
+    let got = kubelet.run(&format!("pod one {FAST} 1")).unwrap().unwrap();
+    assert_eq!(got["answers"][0]["envs"]["PCIDEVICE_EXAMPLE_COM_FAST"], A);
+    // Both restart, and the device of the pod is gone. Kubelet still has it in its checkpoint.
+    kubelet.run("stop").unwrap();
+    drop(before);
+    let after = plugins(&kubelet.directory);
+    after.offer(pools(FAST, vec![(B, interface())]));
+    kubelet.run("start").unwrap();
+    until("the new kubelet counts the devices", || counts(&mut kubelet) == (1, 1));
+    let got = kubelet.run(&format!("pod two {FAST} 1")).unwrap().unwrap();
+    assert_eq!(got["answers"][0]["envs"]["PCIDEVICE_EXAMPLE_COM_FAST"], B);
+    let refused = kubelet.run(&format!("pod three {FAST} 1")).unwrap_err();
+    assert!(refused.contains("Available: 0"), "{refused}");
+    // It comes back. The pod that had it still counts.
+    after.offer(pools(FAST, vec![(A, interface()), (B, interface())]));
+    until("kubelet counts both again", || counts(&mut kubelet) == (2, 2));
+    assert!(kubelet.run(&format!("pod three {FAST} 1")).is_err());
+    kubelet.run("end one").unwrap();
+    let got = kubelet.run(&format!("pod three {FAST} 1")).unwrap().unwrap();
+    assert_eq!(got["answers"][0]["envs"]["PCIDEVICE_EXAMPLE_COM_FAST"], A);
+}

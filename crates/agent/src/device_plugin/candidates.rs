@@ -2,6 +2,7 @@
 //! reports of a turn and what was reported before; it looks at nothing.
 
 use crate::apply::FailedStep;
+use crate::device_plugin::refusal::{Refusal, Refused};
 use crate::device_plugin::resource_name::ResourceName;
 use crate::pci_address::PciAddress;
 use crate::plan::report::{EniReport, Outcome};
@@ -12,6 +13,8 @@ use multi_eni_api::node_status::NodeStatus;
 /// An ENI that is offered to pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
+    /// Name of the ENIAttachment.
+    pub attachment: String,
     /// UID of the ENIAttachment.
     pub uid: String,
     /// The resource.
@@ -27,8 +30,8 @@ pub struct Candidate {
 pub struct Candidates {
     /// The ENIs.
     pub enis: Vec<Candidate>,
-    /// Names that kubelet would refuse, each with the name of an ENIAttachment.
-    pub refused: Vec<(String, String)>,
+    /// ENIs that have a resource name and are not offered.
+    pub refused: Vec<Refused>,
 }
 
 /// What a turn has found.
@@ -49,23 +52,37 @@ pub fn candidates(turn: &Found, wanted: &[WantedEni], known: impl Fn(&str) -> Op
     let seen: Vec<PciAddress> = turn.reports.iter().filter_map(device_of).collect();
     for report in turn.reports {
         let Some(eni) = wanted.iter().find(|eni| eni.uid == report.uid) else { continue };
-        // Device index 0 of card 0 is the node's own interface. No pod may have it.
-        let Some(name) = eni.resource_name.as_ref().filter(|_| (eni.card, eni.index) != (0, 0)) else { continue };
-        let resource = match name.parse() {
-            Ok(resource) => resource,
-            Err(error) => {
-                found.refused.push((eni.name.clone(), format!("{error}")));
-                continue;
-            }
-        };
+        let Some(name) = &eni.resource_name else { continue };
         // An address may belong to another ENI by now.
         let earlier = || known(&eni.uid).filter(|device| !seen.contains(device));
-        if let Some(device) = device_of(report).or_else(earlier) {
-            let is_configured = agent_status(report, turn.failed, turn.boot_id).configured.status == Some(true);
-            found.enis.push(Candidate { uid: eni.uid.clone(), resource, device, is_configured });
+        let (attachment, uid) = (eni.name.clone(), eni.uid.clone());
+        match offered(turn, report, eni, name, earlier) {
+            Ok((resource, device, is_configured)) => {
+                found.enis.push(Candidate { attachment, uid, resource, device, is_configured });
+            }
+            Err(why) => found.refused.push(Refused { attachment, uid, why }),
         }
     }
     found
+}
+
+/// The resource and the device of an ENI, and whether it is configured.
+fn offered(
+    turn: &Found,
+    report: &EniReport,
+    eni: &WantedEni,
+    name: &str,
+    earlier: impl FnOnce() -> Option<PciAddress>,
+) -> Result<(ResourceName, PciAddress, bool), Refusal> {
+    // Device index 0 of card 0 is the node's own interface. No pod may have it.
+    if (eni.card, eni.index) == (0, 0) {
+        return Err(Refusal::Primary);
+    }
+    let resource = name.parse().map_err(Refusal::Name)?;
+    let configured = agent_status(report, turn.failed, turn.boot_id).configured;
+    let is_configured = configured.status == Some(true);
+    let unknown = if is_configured { Refusal::NoDevice } else { Refusal::NotConfigured(configured.reason) };
+    Ok((resource, device_of(report).or_else(earlier).ok_or(unknown)?, is_configured))
 }
 
 /// The device of the ENI as this turn saw it.
@@ -119,11 +136,18 @@ mod tests {
         candidates(&Found { reports: &reports, failed: &[], boot_id: "boot" }, &[eni], |_| known.clone())
     }
 
+    /// Why, of ENIs of which none is offered.
+    fn refused(found: Candidates) -> Vec<Refusal> {
+        assert_eq!(found.enis, []);
+        found.refused.into_iter().map(|refused| refused.why).collect()
+    }
+
     #[test]
     fn a_configured_eni_with_a_resource_name_is_offered() {
         let offered = get(report(Outcome::Configured, Some(DEVICE)), named(), None);
         let (resource, device) = ("example.com/fast".parse().unwrap(), DEVICE.parse().unwrap());
-        assert_eq!(offered.enis, [Candidate { uid: "u".to_owned(), resource, device, is_configured: true }]);
+        let (attachment, uid) = ("one".to_owned(), "u".to_owned());
+        assert_eq!(offered.enis, [Candidate { attachment, uid, resource, device, is_configured: true }]);
         let blocked = get(report(Outcome::Blocked(Obstacle::IsPort { controller: 2 }), Some(DEVICE)), named(), None);
         assert!(!blocked.enis[0].is_configured);
     }
@@ -135,7 +159,7 @@ mod tests {
         // With the mode none, the agent has no ledger of the link.
         let not_managed = || report(Outcome::NotManaged, None);
         assert!(get(not_managed(), named(), Some(DEVICE)).enis[0].is_configured);
-        assert_eq!(get(not_managed(), named(), None), Candidates::default());
+        assert_eq!(refused(get(not_managed(), named(), None)), [Refusal::NoDevice]);
     }
 
     #[test]
@@ -143,7 +167,7 @@ mod tests {
         let other = EniReport { uid: "v".to_owned(), ..report(Outcome::Configured, Some(DEVICE)) };
         let reports = [report(Outcome::NotManaged, None), other];
         let found = Found { reports: &reports, failed: &[], boot_id: "boot" };
-        assert_eq!(candidates(&found, &[named()], |_| DEVICE.parse().ok()), Candidates::default());
+        assert_eq!(refused(candidates(&found, &[named()], |_| DEVICE.parse().ok())), [Refusal::NoDevice]);
     }
 
     #[test]
@@ -159,10 +183,12 @@ mod tests {
         let configured = || report(Outcome::Configured, Some(DEVICE));
         assert_eq!(get(configured(), eni(json!({}), 1), None), Candidates::default());
         let primary = eni(json!({ "dpdkResourceName": "example.com/fast" }), 0);
-        assert_eq!(get(configured(), primary, None), Candidates::default());
+        assert_eq!(refused(get(configured(), primary, None)), [Refusal::Primary]);
         let virtual_link = report(Outcome::Configured, None);
-        assert_eq!(get(virtual_link, named(), None), Candidates::default());
-        let refused = get(configured(), eni(json!({ "dpdkResourceName": "a/b/c" }), 1), None);
-        assert_eq!((refused.enis.len(), refused.refused[0].0.as_str()), (0, "one"));
+        assert_eq!(refused(get(virtual_link, named(), None)), [Refusal::NoDevice]);
+        let absent = report(Outcome::Blocked(Obstacle::LinkAbsent), None);
+        assert_eq!(refused(get(absent, named(), None)), [Refusal::NotConfigured("LinkAbsent".to_owned())]);
+        let wrong_name = refused(get(configured(), eni(json!({ "dpdkResourceName": "a/b/c" }), 1), None));
+        assert!(matches!(wrong_name.as_slice(), [Refusal::Name(error)] if error.to_string().contains("a/b/c")));
     }
 }

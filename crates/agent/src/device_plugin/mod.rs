@@ -1,15 +1,16 @@
 //! The kubelet device plugin: pods get the node's ENIs as extended resources. The ENIs of one `dpdkResourceName` are one pool.
 //!
 //! Pure:
-//! - [`resource_name`], [`pool`]: plain data.
+//! - [`resource_name`], [`pool`], [`refusal`]: plain data.
 //! - [`candidates`]: which ENIs are offered, from the reports of a turn. [`offer`]: the pools, from the ENIs and their devices.
 //! - [`allocate`]: what a container gets. [`prefer`]: which devices kubelet should take.
 //! - [`registration`]: when to serve and when to register. [`device_info`]: the files that Multus reads.
 //! - [`json_array`], [`sriov_config`]: entries in the configuration of the SR-IOV network device plugin.
+//! - [`doctor`]: what `multi-eni-agent doctor` says of all this.
 //!
 //! The shell:
-//! - [`pci_sysfs`], [`device_info_files`], [`sriov_config_file`]: files.
-//! - [`messages`], [`service`], [`kubelet`]: gRPC. [`socket`], [`directory_events`]: kubelet's directory.
+//! - [`device_info_files`], [`sriov_config_file`]: files.
+//! - [`messages`], [`service`], [`kubelet`]: gRPC. [`socket`], [`directory_events`], [`kubelet_look`]: kubelet's directory.
 //! - [`plugin`]: one pool. [`plugins`]: all of them, in a thread of their own. [`pods`]: what the agent holds.
 
 pub mod allocate;
@@ -17,16 +18,18 @@ pub mod candidates;
 pub mod device_info;
 pub mod device_info_files;
 mod directory_events;
+pub mod doctor;
 pub mod json_array;
 mod kubelet;
+mod kubelet_look;
 pub mod messages;
 pub mod offer;
-pub mod pci_sysfs;
 mod plugin;
 pub mod plugins;
 pub mod pods;
 pub mod pool;
 pub mod prefer;
+pub mod refusal;
 pub mod registration;
 pub mod resource_name;
 mod service;

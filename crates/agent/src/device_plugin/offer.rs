@@ -1,54 +1,88 @@
 //! Decides what kubelet is told of each device: its health, its NUMA node and how a program uses it. Given what sysfs shows.
 
 use crate::device_plugin::candidates::Candidate;
-use crate::device_plugin::pci_sysfs::PciDevice;
 use crate::device_plugin::pool::{Access, Device, Pools};
 use crate::pci_address::PciAddress;
+use crate::pci_device::PciDevice;
+use std::fmt;
 
 /// The pools of the candidates. `look` is what sysfs shows of a device.
 pub fn pools(candidates: &[Candidate], look: impl Fn(&PciAddress) -> Option<PciDevice>) -> Pools {
     let mut pools = Pools::new();
     for candidate in candidates {
-        let seen = look(&candidate.device);
-        let device = device(candidate.is_configured, seen);
+        let device = device(candidate.is_configured, look(&candidate.device));
         pools.entry(candidate.resource.clone()).or_default().insert(candidate.device.clone(), device);
     }
     pools
 }
 
-fn device(is_configured: bool, seen: Option<PciDevice>) -> Device {
-    let is_there = seen.is_some();
-    let seen = seen.unwrap_or_default();
-    // Without the device's node a pod would get a variable and no device.
-    let access = match seen.driver.as_deref() {
-        Some("vfio-pci") => seen.iommu_group.as_ref().map(|group| {
-            let container = format!("/dev/vfio/{}", group.number);
-            let host =
-                if group.is_no_iommu { format!("/dev/vfio/noiommu-{}", group.number) } else { container.clone() };
-            Access::Vfio { host, container }
-        }),
-        Some("igb_uio" | "uio_pci_generic") => {
-            seen.uio.first().map(|name| Access::Uio { node: format!("/dev/{name}") })
-        }
-        Some(_) => Some(Access::Interface),
-        None => None,
-    };
-    Device {
-        is_healthy: is_configured && is_there && access.is_some(),
-        numa_node: seen.numa_node,
-        driver: seen.driver,
-        access: access.unwrap_or(Access::Interface),
+/// Why no pod can have a device now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The condition Configured of its ENIAttachment is not True.
+    NotConfigured,
+    /// sysfs does not show it.
+    Gone,
+    /// It has no driver.
+    NoDriver,
+    /// It has the driver vfio-pci and no IOMMU group.
+    NoGroup,
+    /// It has a uio driver and no uio device.
+    NoUio,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotConfigured => "the condition Configured of its ENIAttachment is not True",
+            Self::Gone => "sysfs does not show it",
+            Self::NoDriver => "it has no driver",
+            Self::NoGroup => "it has no IOMMU group",
+            Self::NoUio => "it has no uio device",
+        })
     }
+}
+
+/// Why no pod can have the device now. None: a pod can.
+pub fn fault(is_configured: bool, seen: Option<&PciDevice>) -> Option<Fault> {
+    match seen {
+        _ if !is_configured => Some(Fault::NotConfigured),
+        None => Some(Fault::Gone),
+        Some(seen) => access(seen).err(),
+    }
+}
+
+/// How a program uses the device. Without the device's node a pod would get a variable and no device.
+fn access(seen: &PciDevice) -> Result<Access, Fault> {
+    match seen.driver.as_deref() {
+        Some("vfio-pci") => {
+            let group = seen.iommu_group.ok_or(Fault::NoGroup)?;
+            Ok(Access::Vfio { host: group.host_file(), container: group.file() })
+        }
+        Some("igb_uio" | "uio_pci_generic") => {
+            let name = seen.uio.first().ok_or(Fault::NoUio)?;
+            Ok(Access::Uio { node: format!("/dev/{name}") })
+        }
+        Some(_) => Ok(Access::Interface),
+        None => Err(Fault::NoDriver),
+    }
+}
+
+fn device(is_configured: bool, seen: Option<PciDevice>) -> Device {
+    let is_healthy = fault(is_configured, seen.as_ref()).is_none();
+    let seen = seen.unwrap_or_default();
+    let access = access(&seen).unwrap_or(Access::Interface);
+    Device { is_healthy, numa_node: seen.numa_node, driver: seen.driver, access }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device_plugin::pci_sysfs::IommuGroup;
+    use crate::pci_device::IommuGroup;
 
     fn candidate(resource: &str, device: &str, is_configured: bool) -> Candidate {
-        let (uid, resource) = (device.to_owned(), resource.parse().unwrap());
-        Candidate { uid, resource, device: device.parse().unwrap(), is_configured }
+        let (attachment, uid, resource) = ("one".to_owned(), device.to_owned(), resource.parse().unwrap());
+        Candidate { attachment, uid, resource, device: device.parse().unwrap(), is_configured }
     }
 
     fn with_driver(driver: &str) -> PciDevice {
@@ -94,8 +128,8 @@ mod tests {
 
     #[test]
     fn without_an_iommu_the_node_of_the_host_has_another_name() {
-        for (is_no_iommu, host) in [(false, "/dev/vfio/7"), (true, "/dev/vfio/noiommu-7")] {
-            let group = Some(IommuGroup { number: 7, is_no_iommu });
+        for (is_noiommu, host) in [(false, "/dev/vfio/7"), (true, "/dev/vfio/noiommu-7")] {
+            let group = Some(IommuGroup { number: 7, is_noiommu });
             let device = one(Some(PciDevice { iommu_group: group, numa_node: Some(1), ..with_driver("vfio-pci") }));
             let access = Access::Vfio { host: host.to_owned(), container: "/dev/vfio/7".to_owned() };
             assert_eq!((device.access, device.numa_node, device.is_healthy), (access, Some(1), true));

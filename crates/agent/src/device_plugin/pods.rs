@@ -1,16 +1,23 @@
 //! What the agent holds for pods: the device plugins, or the configuration of the SR-IOV network device plugin. Each turn offers what it
 //! has found.
 
-use crate::device_plugin::candidates::Candidates;
+use crate::device_plugin::candidates::{Candidate, Candidates};
 use crate::device_plugin::device_info_files::synchronize;
+use crate::device_plugin::doctor::{Seen, SeenWay};
+use crate::device_plugin::kubelet_look;
 use crate::device_plugin::offer::pools;
-use crate::device_plugin::pci_sysfs;
 use crate::device_plugin::plugins::{PluginDirectories, Plugins};
 use crate::device_plugin::pool::Pools;
-use crate::device_plugin::sriov_config_file::store;
+use crate::device_plugin::refusal::{Refusal, Refused};
+use crate::device_plugin::resource_name::ResourceName;
+use crate::device_plugin::sriov_config_file::{preview, store};
 use crate::pci_address::PciAddress;
+use crate::pci_sysfs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// What mounts kubelet's directory.
+const IN_CHART: &str = "the chart mounts it if nodeAgent.devicePlugin.enabled is set";
 
 /// How pods get the ENIs.
 pub struct Pods {
@@ -18,6 +25,8 @@ pub struct Pods {
     way: Way,
     /// The device that each ENI was offered with last, by the UID of its ENIAttachment.
     known: BTreeMap<String, PciAddress>,
+    /// ENIs that are not offered.
+    refused: Vec<Refused>,
     /// What was said last, so that it is said once.
     said: Vec<String>,
 }
@@ -46,7 +55,7 @@ impl Pods {
     }
 
     fn by(sysfs: &Path, way: Way) -> Self {
-        Self { sysfs: sysfs.to_owned(), way, known: BTreeMap::new(), said: Vec::new() }
+        Self { sysfs: sysfs.to_owned(), way, known: BTreeMap::new(), refused: Vec::new(), said: Vec::new() }
     }
 
     /// The device that an ENI was offered with last.
@@ -54,36 +63,93 @@ impl Pods {
         self.known.get(uid).cloned()
     }
 
+    /// Why an ENI with a resource name is not offered, if the condition Configured does not say it already.
+    pub fn refusal(&self, uid: &str) -> Option<String> {
+        self.refused.iter().find(|refused| refused.uid == uid).map(|refused| refused.why.to_string())
+    }
+
+    /// Whether an ENI is not offered for a reason whose end no event tells.
+    pub fn needs_look(&self) -> bool {
+        self.refused.iter().any(|refused| !refused.why.ends_with_event())
+    }
+
     /// Offers the ENIs of a turn, and no others.
     pub fn offer(&mut self, candidates: &Candidates) {
         self.known = candidates.enis.iter().map(|eni| (eni.uid.clone(), eni.device.clone())).collect();
         let pools = pools(&candidates.enis, |device| pci_sysfs::read(&self.sysfs, device));
+        let failures = match &mut self.way {
+            Way::Plugins { directories, running } => offer_by(directories, running, pools).into_iter().collect(),
+            Way::SriovConfig(path) => store_in(path, &pools),
+        };
+        let of_failures = failures.iter().flat_map(|failure| failure.refused(&candidates.enis));
+        let refused = candidates.refused.iter().filter(|refused| refused.why.is_news()).cloned();
+        self.refused = refused.chain(of_failures).collect();
         let mut notes: Vec<String> =
-            candidates.refused.iter().map(|(attachment, why)| format!("{attachment}: {why}")).collect();
-        match &mut self.way {
-            Way::Plugins { directories, running } => notes.extend(offer_by(directories, running, pools)),
-            Way::SriovConfig(path) => notes.extend(store_in(path, &pools)),
+            self.refused.iter().map(|refused| format!("{}: {}", refused.attachment, refused.why)).collect();
+        if candidates.enis.is_empty() {
+            notes.extend(failures.iter().map(|failure| failure.why.to_string()));
         }
         for note in notes.iter().filter(|note| !self.said.contains(note)) {
             tracing::warn!("an ENI is not offered to pods: {note}");
         }
         self.said = notes;
     }
+
+    /// What `doctor` says of these ENIs: what [`offer`](Self::offer) would do with them. Nothing is changed.
+    pub fn look(&self, candidates: Candidates) -> Seen {
+        let look = |device: &PciAddress| pci_sysfs::read(&self.sysfs, device);
+        let way = match &self.way {
+            Way::Plugins { directories, .. } => SeenWay::Plugins(kubelet_look::look(&directories.kubelet)),
+            Way::SriovConfig(path) => SeenWay::SriovConfig {
+                path: path.display().to_string(),
+                preview: preview(path, &pools(&candidates.enis, look)).map_err(|error| error.to_string()),
+            },
+        };
+        let devices = candidates.enis.iter().filter_map(|eni| Some((eni.device.clone(), look(&eni.device)?))).collect();
+        Seen { candidates, devices, way }
+    }
 }
 
-/// Offers the pools by device plugins. The result is what a person has to know.
-fn offer_by(directories: &PluginDirectories, running: &mut Option<Plugins>, pools: Pools) -> Option<String> {
+/// ENIs are not offered.
+struct Failure {
+    /// Those of one resource, or all.
+    resource: Option<ResourceName>,
+    why: Refusal,
+}
+
+impl Failure {
+    fn of_all(why: String) -> Self {
+        Self { resource: None, why: Refusal::Failed(why) }
+    }
+
+    fn refused<'a>(&'a self, enis: &'a [Candidate]) -> impl Iterator<Item = Refused> + 'a {
+        let is_of = |eni: &&Candidate| self.resource.as_ref().is_none_or(|resource| *resource == eni.resource);
+        enis.iter().filter(is_of).map(|eni| Refused {
+            attachment: eni.attachment.clone(),
+            uid: eni.uid.clone(),
+            why: self.why.clone(),
+        })
+    }
+}
+
+/// Offers the pools by device plugins.
+fn offer_by(directories: &PluginDirectories, running: &mut Option<Plugins>, pools: Pools) -> Option<Failure> {
     if running.is_none() && pools.is_empty() {
         // An earlier agent may have left files.
         let result = synchronize(&directories.device_info, &pools);
-        return result.err().map(|error| format!("{}: {error}", directories.device_info.display()));
+        return result.err().map(|error| Failure::of_all(format!("{}: {error}", directories.device_info.display())));
     }
     let plugins = match running.take().map_or_else(|| Plugins::start(directories.clone()), Ok) {
         Ok(plugins) => plugins,
-        Err(error) => return Some(format!("the thread of the device plugins cannot be started: {error}")),
+        Err(error) => {
+            return Some(Failure::of_all(format!("the thread of the device plugins cannot be started: {error}")));
+        }
     };
     running.insert(plugins).offer(pools);
-    None
+    // The plugins look for it by themselves.
+    let directory = &directories.kubelet;
+    let missing = || format!("kubelet's directory {} is not there ({IN_CHART})", directory.display());
+    (!directory.is_dir()).then(|| Failure::of_all(missing()))
 }
 
 /// Takes back what lies on the node for pods. The sockets go with the agent. The result is what was done, or why not.
@@ -102,17 +168,91 @@ pub fn take_back(device_info: &Path, sriov_config: Option<&Path>) -> Vec<Result<
     results
 }
 
-/// Stores the pools. The result is what a person has to know.
-fn store_in(path: &Path, pools: &Pools) -> Vec<String> {
+/// Stores the pools.
+fn store_in(path: &Path, pools: &Pools) -> Vec<Failure> {
+    let shown = path.display().to_string();
     match store(path, pools) {
         Ok(stored) => {
             if stored.is_changed {
-                let path = path.display();
-                tracing::info!(%path, "the configuration is written; the SR-IOV network device plugin reads it when it starts");
+                tracing::info!(path = %shown, "the configuration is written; the SR-IOV network device plugin reads it when it starts");
             }
-            let note = |name| format!("{} has an entry of somebody else for {name}", path.display());
-            stored.taken.iter().map(note).collect()
+            let taken = |resource: ResourceName| Failure {
+                why: Refusal::Taken { path: shown.clone(), resource: resource.clone() },
+                resource: Some(resource),
+            };
+            stored.taken.into_iter().map(taken).collect()
         }
-        Err(error) => vec![error.to_string()],
+        Err(error) => vec![Failure::of_all(error.to_string())],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const TAKEN: &str = r#"{"resourceList":[{"resourcePrefix":"example.com","resourceName":"fast"}]}"#;
+
+    fn root(name: &str) -> PathBuf {
+        let root = std::env::temp_dir().join(format!("multi-eni-pods-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(&root).unwrap();
+        root
+    }
+
+    fn candidate() -> Candidate {
+        let (resource, device) = ("example.com/fast".parse().unwrap(), "0000:00:06.0".parse().unwrap());
+        Candidate { attachment: "one".to_owned(), uid: "u".to_owned(), resource, device, is_configured: true }
+    }
+
+    fn refused(why: Refusal) -> Candidates {
+        let refused = Refused { attachment: "one".to_owned(), uid: "u".to_owned(), why };
+        Candidates { enis: Vec::new(), refused: vec![refused] }
+    }
+
+    #[test]
+    fn a_refused_name_is_said_of_its_eni_until_it_is_mended() {
+        let mut pods = Pods::with_sriov_config(&root("name"), root("name").join("config.json"));
+        let error = "a/b/c".parse::<ResourceName>().unwrap_err();
+        pods.offer(&refused(Refusal::Name(error.clone())));
+        assert_eq!((pods.refusal("u"), pods.refusal("v")), (Some(error.to_string()), None));
+        assert!(!pods.needs_look(), "an edit of the NodeENI is an event");
+        // The condition Configured says it itself.
+        pods.offer(&refused(Refusal::NotConfigured("LinkAbsent".to_owned())));
+        assert_eq!(pods.refusal("u"), None);
+    }
+
+    #[test]
+    fn without_kubelets_directory_each_eni_with_a_name_says_so() {
+        let root = root("kubelet");
+        let directories = PluginDirectories { kubelet: root.join("plugins"), device_info: root.join("info") };
+        let mut pods = Pods::with_plugins(&root, directories);
+        let offered = Candidates { enis: vec![candidate()], refused: Vec::new() };
+        pods.offer(&offered);
+        let said = pods.refusal("u").unwrap_or_default();
+        assert!(said.contains("plugins is not there") && said.contains("devicePlugin.enabled"), "{said}");
+        assert!(pods.needs_look());
+        fs::create_dir(root.join("plugins")).unwrap();
+        pods.offer(&offered);
+        assert_eq!((pods.refusal("u"), pods.needs_look()), (None, false));
+    }
+
+    #[test]
+    fn a_resource_or_a_file_of_somebody_else_is_said_and_looked_at_again() {
+        let root = root("taken");
+        let path = root.join("config.json");
+        let mut pods = Pods::with_sriov_config(&root, path.clone());
+        let offered = Candidates { enis: vec![candidate()], refused: Vec::new() };
+        for (text, why) in [
+            (TAKEN, Some("has an entry of somebody else for example.com/fast")),
+            ("{ half", Some("is left as it is")),
+            ("{}", None),
+        ] {
+            fs::write(&path, text).unwrap();
+            pods.offer(&offered);
+            let said = pods.refusal("u");
+            assert_eq!((said.is_some(), pods.needs_look()), (why.is_some(), why.is_some()), "{text}: {said:?}");
+            assert!(said.unwrap_or_default().contains(why.unwrap_or_default()), "{text}");
+        }
     }
 }

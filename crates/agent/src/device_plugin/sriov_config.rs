@@ -21,6 +21,8 @@ const AUTHOR: &str = "multi-eni-agent";
 pub struct Merged {
     /// The text.
     pub text: String,
+    /// The agent's entries.
+    pub entries: Vec<String>,
     /// Resources that another entry has. Ours are left out.
     pub taken: Vec<ResourceName>,
 }
@@ -72,7 +74,7 @@ pub fn merge(text: &str, pools: &Pools) -> Result<Merged, Unmergeable> {
     }
     let is_so = ours.iter().map(|range| &text[(*range).clone()]).eq(wanted.iter().map(String::as_str));
     let text = if is_so { text.to_owned() } else { spliced(text, list, &entries, &wanted) };
-    Ok(Merged { text: if is_so && is_empty { String::new() } else { text }, taken })
+    Ok(Merged { text: if is_so && is_empty { String::new() } else { text }, entries: wanted, taken })
 }
 
 /// The text with other entries of ours.

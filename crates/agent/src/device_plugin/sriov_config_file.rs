@@ -2,7 +2,7 @@
 
 use crate::device_plugin::pool::Pools;
 use crate::device_plugin::resource_name::ResourceName;
-use crate::device_plugin::sriov_config::{Unmergeable, merge};
+use crate::device_plugin::sriov_config::{Merged, Unmergeable, merge};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -37,21 +37,61 @@ pub struct Stored {
     pub taken: Vec<ResourceName>,
 }
 
+/// What the file would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The agent's entries.
+    pub entries: Vec<String>,
+    /// Whether the file would be another one.
+    pub is_changed: bool,
+    /// Resources that another entry of the file has.
+    pub taken: Vec<ResourceName>,
+}
+
 /// Makes the file have an entry for each pool, and leaves everybody else's as they are.
 ///
 /// # Errors
 /// If the file cannot be read, understood or written. It is then as it was.
 pub fn store(path: &Path, pools: &Pools) -> Result<Stored, ConfigFileError> {
-    let shown = path.display().to_string();
-    let of_file = |error: io::Error| ConfigFileError::File { path: shown.clone(), error };
-    let (target, text) = read(path).map_err(of_file)?;
-    let merged = merge(text.as_deref().unwrap_or_default(), pools)
-        .map_err(|error| ConfigFileError::Content { path: shown.clone(), error })?;
-    let is_changed = text.as_ref().map_or(!merged.text.is_empty(), |text| *text != merged.text);
+    let Next { target, text, merged } = next(path, pools)?;
+    let is_changed = is_changed(text.as_deref(), &merged);
     if is_changed {
-        replace(&target, text.as_deref(), &merged.text).map_err(of_file)?;
+        replace(&target, text.as_deref(), &merged.text).map_err(|error| of_file(path, error))?;
     }
     Ok(Stored { is_changed, taken: merged.taken })
+}
+
+/// What [`store`] would make of the file. Nothing is changed.
+///
+/// # Errors
+/// If the file cannot be read or understood.
+pub fn preview(path: &Path, pools: &Pools) -> Result<Preview, ConfigFileError> {
+    let Next { text, merged, .. } = next(path, pools)?;
+    let is_changed = is_changed(text.as_deref(), &merged);
+    Ok(Preview { entries: merged.entries, is_changed, taken: merged.taken })
+}
+
+/// The file that is to be replaced, its text, and the next one.
+struct Next {
+    target: PathBuf,
+    text: Option<String>,
+    merged: Merged,
+}
+
+fn next(path: &Path, pools: &Pools) -> Result<Next, ConfigFileError> {
+    let (target, text) = read(path).map_err(|error| of_file(path, error))?;
+    let content = |error| ConfigFileError::Content { path: path.display().to_string(), error };
+    let merged = merge(text.as_deref().unwrap_or_default(), pools).map_err(content)?;
+    Ok(Next { target, text, merged })
+}
+
+/// Whether the next text is another one. An empty file that is not there stays so.
+fn is_changed(text: Option<&str>, merged: &Merged) -> bool {
+    text.map_or(!merged.text.is_empty(), |text| text != merged.text)
+}
+
+fn of_file(path: &Path, error: io::Error) -> ConfigFileError {
+    ConfigFileError::File { path: path.display().to_string(), error }
 }
 
 /// The file behind symbolic links, and its text if it is there.
@@ -110,8 +150,11 @@ mod tests {
         let directory = directory("made");
         let path = directory.join("config.json");
         assert!(!store(&path, &Pools::new()).unwrap().is_changed && !directory.exists());
+        let before = preview(&path, &pools()).unwrap();
+        assert!(before.is_changed && before.entries.len() == 1 && !directory.exists(), "a preview changes nothing");
         assert!(store(&path, &pools()).unwrap().is_changed);
         assert!(!store(&path, &pools()).unwrap().is_changed);
+        assert_eq!(preview(&path, &pools()).unwrap(), Preview { is_changed: false, ..before });
         assert!(store(&path, &Pools::new()).unwrap().is_changed);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing else is left");
     }

@@ -3,12 +3,13 @@
 
 use super::driver::DpdkDriver;
 use super::obstacle::DpdkObstacle;
-use super::pci::{Pci, PciDevice};
+use super::pci::Pci;
 use super::settings::DpdkSettings;
 use super::step::DeviceStep;
 use crate::ledger::Ledger;
 use crate::node::{Link, Mac, Node};
 use crate::pci_address::PciAddress;
+use crate::pci_device::PciDevice;
 use crate::plan::find_link::{Found, find_link};
 use crate::plan::obstacles;
 use crate::plan::report::Obstacle;

@@ -4,8 +4,9 @@
 use super::bindings::Bindings;
 use super::driver::DpdkDriver;
 use super::holders::Holders;
-use super::pci::{Pci, PciDevice};
+use super::pci::Pci;
 use super::upstream::UpstreamBinding;
+use crate::pci_device::PciDevice;
 use std::fmt::Write as _;
 
 /// The text. `holders` tells the processes that hold a device.
@@ -82,13 +83,13 @@ pub fn text(
 mod tests {
     use super::*;
     use crate::dpdk::holders::Holder;
-    use crate::dpdk::pci::IommuGroup;
+    use crate::pci_device::IommuGroup;
 
     #[test]
     fn drivers_iommu_devices_and_holders_are_said() {
         let bound = PciDevice {
             driver: Some("vfio-pci".to_owned()),
-            iommu_group: Some(IommuGroup { number: "3".to_owned(), is_noiommu: true }),
+            iommu_group: Some(IommuGroup { number: 3, is_noiommu: true }),
             numa_node: Some(1),
             ..PciDevice::default()
         };

@@ -3,7 +3,7 @@
 use super::attempts::{Attempts, StepError};
 use super::bindings::Bindings;
 use super::driver::DpdkDriver;
-use super::pci::{IommuGroup, Pci, PciDevice};
+use super::pci::Pci;
 use super::planner::{DpdkPlan, Input, Verdict, plan};
 use super::settings::DpdkSettings;
 use super::step::{DeviceStep, DpdkStep, Goal};
@@ -11,6 +11,7 @@ use super::upstream::UpstreamBinding;
 use crate::ledger::Ledger;
 use crate::node::{Link, Node};
 use crate::pci_address::PciAddress;
+use crate::pci_device::{IommuGroup, PciDevice};
 use crate::plan::model::{eni, new_link, node, settings};
 use crate::plan::report::Outcome;
 use crate::wanted::{WantedDpdk, WantedEni};
@@ -72,7 +73,7 @@ impl World {
                 device: Some(0xec20),
                 driver: Some("ena".to_owned()),
                 numa_node: Some(0),
-                iommu_group: Some(IommuGroup { number: number.to_string(), is_noiommu: false }),
+                iommu_group: Some(IommuGroup { number: u32::from(number), is_noiommu: false }),
                 links: vec![new_link(number).name],
                 ..PciDevice::default()
             };

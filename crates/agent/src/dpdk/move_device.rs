@@ -3,8 +3,8 @@
 //! `driver_override` names the wanted driver before the device has none, because another driver may claim its ID (vfio-pci with `ids=`,
 //! for example). It is cleared at the end: a device that keeps it is refused by every other driver.
 
-use super::pci::PciDevice;
 use super::step::{DeviceStep, Goal};
+use crate::pci_device::PciDevice;
 use std::collections::BTreeSet;
 
 /// The next step. None: the goal is reached.

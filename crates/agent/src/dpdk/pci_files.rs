@@ -1,15 +1,15 @@
-//! PCI devices under `--sysfs-root`: reads them, and makes one step. After each write the files are read back, because the kernel takes
-//! some writes without an effect.
+//! The files that move PCI devices to other drivers: makes one step. After each write the files are read back, because the kernel takes
+//! some writes without an effect. [`pci_sysfs`](crate::pci_sysfs) reads them.
 
 use super::attempts::StepError;
 use super::driver::DpdkDriver;
 use super::holders;
-use super::pci::{IommuGroup, Pci, PciDevice};
+use super::pci::Pci;
 use super::settings::DpdkSettings;
 use super::step::DeviceStep;
 use crate::pci_address::PciAddress;
-use nix::errno::Errno;
-use nix::unistd::{AccessFlags, access};
+use crate::pci_device::PciDevice;
+use crate::pci_sysfs::{directory, driver, driver_override, file_names, read, text};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ impl PciFiles {
         let names = file_names(&self.sysfs.join("bus/pci/devices"));
         let addresses = names.iter().filter_map(|name| name.parse::<PciAddress>().ok());
         Pci {
-            devices: addresses.map(|address| (address.clone(), self.device(&address))).collect(),
+            devices: addresses.filter_map(|address| Some((address.clone(), read(&self.sysfs, &address)?))).collect(),
             drivers: file_names(&self.sysfs.join("bus/pci/drivers")).into_iter().collect(),
             has_iommu: !file_names(&self.sysfs.join("class/iommu")).is_empty(),
             no_iommu: read_switch(&self.sysfs.join(NO_IOMMU)),
@@ -46,32 +46,9 @@ impl PciFiles {
         }
     }
 
-    /// Reads one device, without its `driver_override`. This never waits for the kernel.
+    /// Reads one device, without its `driver_override`. A device that is not there has nothing.
     pub fn device(&self, address: &PciAddress) -> PciDevice {
-        let directory = self.directory(address);
-        let id = |name: &str| {
-            let text = read(&directory.join(name))?;
-            u16::from_str_radix(text.strip_prefix("0x").unwrap_or(&text), 16).ok()
-        };
-        let group = last_part_of_link(&directory.join("iommu_group"));
-        PciDevice {
-            vendor: id("vendor"),
-            device: id("device"),
-            driver: self.driver(address),
-            driver_override: None,
-            is_locked: false,
-            is_read_only: [directory.join("driver_override"), self.sysfs.join("bus/pci/drivers_probe")]
-                .iter()
-                .any(|path| is_read_only(path)),
-            // -1 means that the machine has no NUMA nodes.
-            numa_node: read(&directory.join("numa_node")).and_then(|text| text.parse().ok()).filter(|node| *node >= 0),
-            iommu_group: group.map(|number| IommuGroup {
-                number,
-                is_noiommu: read(&directory.join("iommu_group/name")).is_some_and(|name| name == "vfio-noiommu"),
-            }),
-            links: file_names(&directory.join("net")),
-            uio: file_names(&directory.join("uio")),
-        }
+        read(&self.sysfs, address).unwrap_or_default()
     }
 
     /// Makes one step. It may block for as long as a process holds the device.
@@ -79,7 +56,7 @@ impl PciFiles {
     /// # Errors
     /// What the kernel said, or what is not so after the write.
     pub fn make(&self, address: &PciAddress, step: &DeviceStep) -> Result<(), StepError> {
-        let directory = self.directory(address);
+        let directory = directory(&self.sysfs, address);
         match step {
             DeviceStep::LoadModule(driver) => self.load_module(*driver),
             DeviceStep::EnableNoIommu => {
@@ -138,16 +115,12 @@ impl PciFiles {
     }
 
     fn driver(&self, address: &PciAddress) -> Option<String> {
-        last_part_of_link(&self.directory(address).join("driver"))
+        driver(&self.sysfs, address)
     }
 
     /// Reads `driver_override`. While the kernel binds or unbinds the device, this waits, and cannot be ended.
     pub fn driver_override(&self, address: &PciAddress) -> Option<String> {
-        read(&self.directory(address).join("driver_override")).filter(|text| !text.is_empty() && text != "(null)")
-    }
-
-    fn directory(&self, address: &PciAddress) -> PathBuf {
-        self.sysfs.join("bus/pci/devices").join(address.as_str())
+        driver_override(&self.sysfs, address)
     }
 
     fn settles(&self, otherwise: &str, is_so: impl Fn() -> bool) -> Result<(), StepError> {
@@ -162,11 +135,6 @@ impl PciFiles {
     }
 }
 
-/// Whether this process may not write the file. The file is not opened: this waits for nothing, and a missing file is none of its kind.
-fn is_read_only(path: &Path) -> bool {
-    matches!(access(path, AccessFlags::W_OK), Err(Errno::EROFS | Errno::EACCES | Errno::EPERM))
-}
-
 /// Writes into a file of the kernel. It never creates one.
 fn write(path: &Path, text: &str) -> Result<(), StepError> {
     let result = fs::OpenOptions::new().write(true).truncate(true).open(path);
@@ -176,21 +144,6 @@ fn write(path: &Path, text: &str) -> Result<(), StepError> {
     })
 }
 
-fn file_names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
-}
-
-fn read(path: &Path) -> Option<String> {
-    Some(fs::read_to_string(path).ok()?.trim().to_owned())
-}
-
 fn read_switch(path: &Path) -> Option<bool> {
-    read(path).map(|text| matches!(text.as_str(), "Y" | "y" | "1"))
-}
-
-fn last_part_of_link(path: &Path) -> Option<String> {
-    Some(fs::read_link(path).ok()?.file_name()?.to_string_lossy().into_owned())
+    text(path).map(|text| matches!(text.as_str(), "Y" | "y" | "1"))
 }

@@ -4,9 +4,10 @@ use super::attempts::StepError;
 use super::bindings::Binding;
 use super::driver::DpdkDriver;
 use super::obstacle::DpdkObstacle;
-use super::pci::{Pci, PciDevice};
+use super::pci::Pci;
 use super::step::Goal;
 use crate::pci_address::PciAddress;
+use crate::pci_device::PciDevice;
 use crate::plan::report::{EniReport, LinkReport, Outcome};
 use crate::wanted::WantedEni;
 

@@ -37,7 +37,7 @@ pub struct LinkReport {
     /// The driver of the device below.
     pub driver: Option<String>,
     /// The NUMA node of the device below.
-    pub numa_node: Option<i32>,
+    pub numa_node: Option<u32>,
     /// The MTU.
     pub mtu: u32,
     /// Addresses of the ENI that the link has.
