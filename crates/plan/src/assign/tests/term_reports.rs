@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::ec2_terms::{GroupTerm, SubnetTerm, TagTerm};
+use crate::named_groups::NamedGroups;
 use crate::nodeeni::EniSpec;
 use crate::observed::TaggedGroups;
 use multi_eni_api::ids::SecurityGroupId;
@@ -87,7 +88,7 @@ fn an_edit_of_the_terms_waits_for_one_lookup_and_says_until_when() {
     world.interfaces.as_mut().unwrap().as_of = world.now;
     let b = SubnetId::parse(SUBNET_B).unwrap();
     world.catalog.subnets_tagged.insert(by_tag("db"), [b].into());
-    world.catalog.groups_named.insert("web".to_owned(), [].into());
+    world.catalog.groups_named.insert("web".to_owned(), NamedGroups::first([].into()));
     world.term_edits = [("uid-a".to_owned(), at(95))].into();
     let a = SubnetId::parse(SUBNET_A).unwrap();
     let waits = world.assign();
@@ -99,7 +100,7 @@ fn an_edit_of_the_terms_waits_for_one_lookup_and_says_until_when() {
     assert_eq!((*until, *is_edit, bare_zone.as_deref(), waits.recheck), (at(110), true, None, Some(at(110))));
     // The group that cannot be resolved is said meanwhile.
     assert!(waits.problems.iter().any(|(_, problem)| problem.reason == "SecurityGroupNotResolved"), "{waits:?}");
-    world.catalog.groups_named.insert("web".to_owned(), [("vpc-1".to_owned(), sg(1))].into());
+    world.catalog.groups_named.insert("web".to_owned(), NamedGroups::first([("vpc-1".to_owned(), sg(1))].into()));
     assert_eq!(world.assign().problems, []);
     world.now = at(110);
     assert!(world.assign().needs.contains(&Need::SubnetSince(a.clone(), at(110))));
@@ -113,7 +114,7 @@ fn an_edit_of_the_terms_waits_for_one_lookup_and_says_until_when() {
 #[test]
 fn an_unknown_subnet_and_a_wrong_group_are_said_together() {
     let mut world = world(|spec| spec.group_names = vec!["web".to_owned()]);
-    world.catalog.groups_named.insert("web".to_owned(), [].into());
+    world.catalog.groups_named.insert("web".to_owned(), NamedGroups::first([].into()));
     let a = SubnetId::parse(SUBNET_A).unwrap();
     world.catalog.subnets.remove(&a);
     world.catalog.missing_subnets.insert(a, at(0));
