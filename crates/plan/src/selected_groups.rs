@@ -203,7 +203,7 @@ mod tests {
         let both = [id(1), id(2)];
         let of = |catalog: &Ec2Catalog, names: &[&str]| {
             let names = names.iter().map(|name| (*name).to_owned());
-            let spec = nodeeni("a", 1, &[]).spec.unwrap();
+            let spec = nodeeni("a", 1, &["subnet-00000001"]).spec.unwrap();
             let by_terms = EniSpec { group_terms: names.clone().map(GroupTerm::Name).collect(), ..spec.clone() };
             let by_list = EniSpec { group_names: names.collect(), ..spec };
             let [terms, list] = [by_terms, by_list].map(|spec| catalog.groups_of(&spec, "vpc-1").unwrap());

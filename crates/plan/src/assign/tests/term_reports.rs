@@ -78,6 +78,29 @@ fn groups_that_stay_until_ec2_has_confirmed_its_answers_are_named_with_the_end()
     assert_eq!(world.assign().groups_waits, []);
 }
 
+/// Nobody edited the NodeENI.
+#[test]
+fn groups_stay_while_a_name_stands_for_another_group_than_before() {
+    let named = |n: usize| [("vpc-1".to_owned(), sg(n))].into();
+    let moved = NamedGroups::first(named(9)).and(named(2), at(90));
+    let by_term = world(|spec| spec.group_terms = vec![GroupTerm::Name("web".to_owned())]);
+    let by_list = world(|spec| spec.group_names = vec!["web".to_owned()]);
+    for mut world in [by_term, by_list] {
+        world.groups = vec![sg(9)];
+        world.catalog.groups_named.insert("web".to_owned(), moved.clone());
+        let waits = world.assign();
+        assert_eq!(
+            (waits.groups_waits[0].groups.as_slice(), waits.groups_waits[0].until),
+            ([sg(9)].as_slice(), at(270))
+        );
+        assert_eq!(waits.recheck, Some(at(270)));
+        world.now = at(270);
+        assert!(world.assign().needs.contains(&Need::GroupSince("web".to_owned(), at(270))));
+        world.catalog.groups_named.insert("web".to_owned(), moved.and(named(2), at(270)));
+        assert_eq!(world.assign().groups_waits, []);
+    }
+}
+
 #[test]
 fn an_edit_of_the_terms_waits_for_one_lookup_and_says_until_when() {
     let mut world = world(|spec| {
