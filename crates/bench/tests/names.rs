@@ -30,7 +30,8 @@ fn a_group_that_is_deleted_and_made_again_reaches_new_and_old_enis() {
         world.ec2.remove_place(GROUP);
         world.ec2.add_security_group(NEW, VPC, "pool");
         world.join(4)?;
-        world.pass(300).await;
+        // A lookup of names every 3 to 4 min, and 3 min until the other group is certain for ENIs that exist.
+        world.pass(600).await;
         let groups: Vec<Vec<String>> = ours(&world).into_iter().map(|eni| eni.groups).collect();
         let (ready, said) = (world.observer.observations().are_ready, degraded(&world));
         world.close().await;
@@ -51,7 +52,7 @@ fn existing_enis_get_the_new_group_when_no_node_joins() {
         world.pass(290).await;
         let between = (degraded(&world), world.observer.observations().are_ready);
         world.ec2.add_security_group(NEW, VPC, "pool");
-        world.pass(300).await;
+        world.pass(600).await;
         let groups: Vec<Vec<String>> = ours(&world).into_iter().map(|eni| eni.groups).collect();
         let said = degraded(&world);
         world.close().await;

@@ -76,6 +76,13 @@ impl Ec2 {
         }
     }
 
+    /// Requests a security group by name, in every VPC, unless a Describe was answered that began at `since` or later.
+    pub fn lookup_group_since(&self, name: &str, since: Timestamp) {
+        if !lock(&self.inner.catalog).is_answered_since(&CatalogQuery::GroupName(name.to_owned()), since) {
+            self.inner.group_names.request(name.to_owned());
+        }
+    }
+
     /// Requests security groups by the tags of a term, in every VPC, unless a Describe was answered that began at `since` or later.
     pub fn lookup_tagged_groups_since(&self, term: &TagTerm, since: Timestamp) {
         if !lock(&self.inner.catalog).is_answered_since(&CatalogQuery::GroupTags(term.clone()), since) {

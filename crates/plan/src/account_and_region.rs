@@ -2,6 +2,7 @@
 //! account or Region EC2 shows none of them, so their absence proves nothing and no ENI may be created there. It is given the
 //! evidence and makes no request.
 
+use crate::counted::counted;
 use crate::instance_life::{InstanceObservation, InstanceState};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,7 +170,7 @@ impl fmt::Display for Elsewhere {
             Self::Empty { region, enis, home, shared } => {
                 write!(f, "EC2 in Region {region} shows none of ")?;
                 if *enis > 0 {
-                    write!(f, "the {enis} ENIs of this cluster, none of ")?;
+                    write!(f, "the {} of this cluster, none of ", counted(*enis, "ENI"))?;
                 }
                 f.write_str(if *enis > 0 { "its instances" } else { "this cluster's instances" })?;
                 f.write_str(if *shared {

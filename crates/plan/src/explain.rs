@@ -5,6 +5,7 @@
 
 mod calls;
 mod existing_eni;
+mod groups_wait;
 mod input;
 mod line;
 mod new_eni;
@@ -135,7 +136,7 @@ fn nodeeni_plan(input: &Input<'_>, nodeeni: &NodeEni) -> NodeEniPlan {
             .map(|d| d.1)
             .sum(),
         max_unavailable: spec.map_or(1, |spec| spec.max_unavailable.of(input.matched(&nodeeni.uid))),
-        removal_pace: input.removals.get(&nodeeni.uid).and_then(|pace| pace.reported(nodeeni)),
+        removal_pace: input.removals.get(&nodeeni.uid).and_then(|pace| pace.reported(nodeeni, input.now)),
         subnets: spec
             .map(|spec| {
                 let listed = spec.subnets.iter().flat_map(|named| subnet(input.catalog, named));

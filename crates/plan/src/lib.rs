@@ -25,8 +25,9 @@
 //! - [`explain`]: what the controller would do now, for a user.
 //! - [`ec2_errors`]: EC2's error codes, and what they mean for a call. [`ec2_message_table`]: the words of EC2's messages on
 //!   which something depends.
-//! - [`confirmation`]: when answers of EC2 suffice to take a group off an ENI, or to replace it. [`settled`]: whether a NodeENI that was
-//!   not Ready is settled. [`counted`]: counts in sentences.
+//! - [`confirmation`]: when answers of EC2 suffice to take a group off an ENI, or to replace it. [`named_groups`]: the groups of one
+//!   name. [`settled`]: whether a NodeENI that was not Ready is settled.
+//! - [`counted`]: counts in sentences. `upcoming`: times that lie ahead, in sentences.
 //! - [`attach_trace`]: the OpenTelemetry trace of one ENIAttachment, as plain data.
 //! - [`iam_policy`]: the least IAM policy of the controller, for `multi-eni iam-policy`.
 
@@ -55,6 +56,7 @@ pub mod lifecycle;
 pub mod lookup_failure;
 pub mod max_removals;
 pub mod max_unavailable;
+pub mod named_groups;
 pub mod node_selector;
 pub mod nodeeni;
 pub mod observed;
@@ -73,5 +75,6 @@ pub mod startup_taint;
 pub mod status;
 pub mod string_map;
 pub mod unconfigured;
+mod upcoming;
 pub mod wait_estimate;
 pub mod write_history;

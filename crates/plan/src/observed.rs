@@ -4,6 +4,7 @@
 use crate::confirmation::tags_confirmed_at;
 use crate::ec2_terms::TagTerm;
 use crate::lookup_failure::LookupFailure;
+use crate::named_groups::NamedGroups;
 use crate::string_map::StringMap;
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
@@ -130,8 +131,8 @@ pub struct Ec2Catalog {
     pub subnets_named_since: BTreeMap<String, Timestamp>,
     /// Subnets by the tags of a term, in every VPC, by the last answer.
     pub subnets_tagged: BTreeMap<TagTerm, BTreeSet<SubnetId>>,
-    /// Security groups by name: VPC and group ID of every group of that name.
-    pub groups_named: BTreeMap<String, BTreeSet<(String, SecurityGroupId)>>,
+    /// Security groups by name.
+    pub groups_named: BTreeMap<String, NamedGroups>,
     /// Security groups by the tags of a term.
     pub groups_tagged: BTreeMap<TagTerm, TaggedGroups>,
     /// Limits by instance type; None: EC2 does not know the type.
@@ -164,7 +165,7 @@ impl Ec2Catalog {
     ) -> Result<Vec<SecurityGroupId>, (&'a str, Option<usize>)> {
         let mut groups = ids.to_vec();
         for name in names {
-            let found = self.groups_named.get(name).ok_or((name.as_str(), None))?;
+            let found = &self.groups_named.get(name).ok_or((name.as_str(), None))?.groups;
             let in_vpc: Vec<&SecurityGroupId> = found.iter().filter(|(of, _)| of == vpc).map(|(_, id)| id).collect();
             match in_vpc.as_slice() {
                 [id] if groups.contains(id) => {}

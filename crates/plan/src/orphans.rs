@@ -9,6 +9,7 @@ mod tests;
 
 pub use refused::Refusals;
 
+use crate::counted::{part_of, verb};
 use crate::observed::{AttachmentState, ObservedEni};
 use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
@@ -155,9 +156,11 @@ pub fn judge(input: Input<'_>) -> OrphanPlan {
             count: removed,
             nodeenis: orphans.iter().filter_map(of).collect(),
             message: format!(
-                "{removed} of {all} ENIs of this cluster have no ENIAttachment, and no NodeENI needs them. The maximum that is \
+                "{} of this cluster {} no ENIAttachment, and no NodeENI needs them. The maximum that is \
                  removed at once is {limit}, so none is removed. Find out why their ENIAttachments are gone. To have these ENIs \
-                 removed, start the controller with --max-orphans={removed}"
+                 removed, start the controller with --max-orphans={removed}",
+                part_of(removed, all, "ENI"),
+                verb(removed, "has", "have")
             ),
         });
         (out.detach, out.delete) = (Vec::new(), Vec::new());

@@ -7,9 +7,9 @@
 //! Node that is gone, or an ENI that carries no traffic.
 
 use crate::counted::{counted, verb};
-use crate::ec2_messages::second;
 use crate::max_removals::MaxRemovals;
 use crate::nodeeni::NodeEni;
+use crate::upcoming::when;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{ConditionUpdate, types};
@@ -206,8 +206,8 @@ impl RemovalPace {
         Some(RemovalRecord { of_nodes: number(self.of), recent: self.entries.clone() })
     }
 
-    /// The condition RemovalPaced.
-    pub fn condition(&self, nodeeni: &NodeEni) -> ConditionUpdate {
+    /// The condition RemovalPaced, written at `now`.
+    pub fn condition(&self, nodeeni: &NodeEni, now: Timestamp) -> ConditionUpdate {
         if nodeeni.allows_removals {
             let message = format!(
                 "the annotation {ANNOTATION_ALLOW_REMOVALS}={0} permits all waiting removals of ENIs at once, and those on \
@@ -217,15 +217,15 @@ impl RemovalPace {
             );
             return ConditionUpdate::new(types::REMOVAL_PACED, false, "Released", message);
         }
-        match self.reported(nodeeni) {
+        match self.reported(nodeeni, now) {
             None => ConditionUpdate::new(types::REMOVAL_PACED, false, "NothingWaits", "no node waits for a removal"),
             Some(message) => ConditionUpdate::new(types::REMOVAL_PACED, true, "TooManyAtOnce", message),
         }
     }
 
-    /// A sentence with the number of nodes that wait, why and until when they wait, and how to stop or release the removals. None
+    /// A sentence, written at `now`, with the number of nodes that wait, why and until when they wait, and how to stop or release the removals. None
     /// if no node waits.
-    pub fn reported(&self, nodeeni: &NodeEni) -> Option<String> {
+    pub fn reported(&self, nodeeni: &NodeEni, now: Timestamp) -> Option<String> {
         let (next, last) = (self.next?, self.last?);
         let of = |cause| self.waiting.values().filter(|why| **why == cause).count();
         let fields = nodeeni.selector_fields();
@@ -242,7 +242,7 @@ impl RemovalPace {
             why.map(|(nodes, one, several)| format!("{nodes} {}", if nodes == 1 { one } else { several })).collect();
         Some(format!(
             "{} {} for the removal of ENIs ({}): at most {} of {} may lose ENIs within {:#} (rollout.maxRemovals). The \
-             next removal is at {}, the last at about {}. To stop the removals, undo the change: the waiting nodes keep their \
+             next removal is {}, the last one {}. To stop the removals, undo the change: the waiting nodes keep their \
              ENIs. To permit all at once: kubectl annotate nodeeni {} --overwrite {ANNOTATION_ALLOW_REMOVALS}={}",
             counted(self.waiting.len(), "node"),
             verb(self.waiting.len(), "waits", "wait"),
@@ -250,8 +250,8 @@ impl RemovalPace {
             self.limit,
             self.of,
             self.window,
-            second(next),
-            second(last),
+            when(next, now),
+            when(last, now),
             nodeeni.name,
             nodeeni.generation
         ))

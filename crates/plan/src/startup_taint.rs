@@ -141,7 +141,8 @@ fn failure(attachment: &Attachment, now: Timestamp) -> Option<Failing> {
 fn refused_by(input: &Input<'_>, refusal: &Unassigned) -> Failing {
     let nodeeni = input.nodeenis.iter().find(|nodeeni| nodeeni.uid == refusal.nodeeni_uid);
     let name = nodeeni.map_or(refusal.nodeeni_uid.as_str(), |nodeeni| nodeeni.name.as_str());
-    Failing { reason: refusal.why.reason().to_owned(), message: format!("NodeENI {name}: {}", refusal.why) }
+    let message = format!("NodeENI {name}: {}", refusal.why.sentence(input.now));
+    Failing { reason: refusal.why.reason().to_owned(), message }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use crate::assign::{GroupsWait, Pinned, Unassigned, WaitsForPods};
 use crate::attachment::{Attachment, IN_PLACE};
-use crate::counted::{counted, is_or_are, verb};
+use crate::counted::{counted, is_or_are, part_of, verb};
 use crate::nodeeni::NodeEni;
 use crate::problem::Problem;
 use crate::removals::RemovalPace;
@@ -12,6 +12,7 @@ use crate::wait_estimate::WaitEstimate;
 use coverage::Coverage;
 use entries::{device_indexes, entries};
 use jiff::{SignedDuration, Timestamp};
+use main_problem::Problems;
 use missing::missing_by_node;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{self, ConditionUpdate, types};
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod coverage;
 mod entries;
+mod main_problem;
 mod missing;
 mod pace;
 mod progress;
@@ -97,7 +99,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let desired = desired_by_node.values().sum();
     let live = || attachments.iter().filter(|attachment| attachment.deleting.is_none());
     let attached = live().filter(|h| conditions::is_true(&h.status.conditions, types::ATTACHED)).count();
-    let coverage = Coverage::of(refused);
+    let coverage = Coverage::of(refused, now);
     // An ENI on a node that no longer asks for one does not replace an ENI that is missing elsewhere. If the spec cannot
     // be read, all ENIs stay and all of them count.
     let asked_for = |attachment: &&&Attachment| {
@@ -110,7 +112,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let matched = matched.len();
     let blocked: Vec<&&Attachment> = attachments.iter().filter(|h| h.status.phase == Phase::Blocked).collect();
     let is_standing = |refusal: &&&Unassigned| !refusal.why.is_transient() && !refusal.why.is_not_covered();
-    let standing: Vec<&&Unassigned> = refused.iter().filter(is_standing).collect();
+    let standing: Vec<&Unassigned> = refused.iter().filter(is_standing).copied().collect();
     let leaving = attachments.iter().filter(|attachment| attachment.deleting.is_some()).count();
     let unconfigured: Vec<&Attachment> =
         attachments.iter().copied().filter(|attachment| unconfigured::is_overdue(attachment, now)).collect();
@@ -137,7 +139,9 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     };
     let unchanged: Vec<&Attachment> =
         live().filter(asked_for).filter(|attachment| is_unchanged(attachment)).copied().collect();
-    let main_problem = main_problem(nodeeni, (&blocked, &unconfigured), &unchanged, &standing, problems);
+    let stopped: Vec<&Attachment> = blocked.iter().map(|attachment| **attachment).chain(unconfigured).collect();
+    let problems = Problems { found: problems, unchanged: &unchanged, stopped: &stopped, standing: &standing };
+    let main_problem = problems.main(nodeeni, now);
     let covered = matched.saturating_sub(coverage.nodes.len());
     // The node that a rollout works on: an ENI there is on its way out, or is not ready yet.
     let is_on_its_way =
@@ -150,6 +154,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
         losing,
         refused,
         groups_waits,
+        now,
         replaced: attachments.iter().find(is_on_its_way).map(|attachment| attachment.node.as_str()),
     };
     let numbers = Numbers { matched, covered, desired, ready, stalled, leaving, expected, now };
@@ -160,7 +165,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let occasional = [
         (index_pinned(pinned), !pinned.is_empty()),
         (waits(waiting), !waiting.is_empty()),
-        (removals.condition(nodeeni), !removals.waiting.is_empty() || nodeeni.allows_removals),
+        (removals.condition(nodeeni, now), !removals.waiting.is_empty() || nodeeni.allows_removals),
         (coverage.nodes_supported(), !coverage.unsupported.is_empty()),
     ];
     let zones = coverage.zones_covered().map(|update| (update, matched > 0));
@@ -271,60 +276,6 @@ fn count(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
 
-/// The problem that a user must act on: the most frequent reason, the nodes that it concerns, and how many other reasons
-/// there are.
-fn main_problem(
-    nodeeni: &NodeEni,
-    (blocked, unconfigured): (&[&&Attachment], &[&Attachment]),
-    unchanged: &[&Attachment],
-    standing: &[&&Unassigned],
-    problems: &[Problem],
-) -> Option<(String, String)> {
-    if let Err(why) = &nodeeni.spec {
-        return Some(("Unreadable".to_owned(), format!("nothing is done for this NodeENI: {why}")));
-    }
-    // reason → (message, nodes)
-    let mut by_reason: BTreeMap<String, (String, Vec<&str>)> = BTreeMap::new();
-    // Problems come first: their message says more than one node's refusal for the same reason.
-    for problem in problems {
-        let entry = by_reason.entry(problem.reason.to_owned());
-        let nodes = &mut entry.or_insert_with(|| (problem.message.clone(), Vec::new())).1;
-        nodes.extend(problem.node.as_deref());
-    }
-    // ENIs that are in place and not as the spec asks.
-    for attachment in unchanged {
-        let attached = attachment.status.conditions.iter().find(|c| c.type_ == types::ATTACHED);
-        let (reason, message) = attached.map_or(("Refused", ""), |c| (c.reason.as_str(), c.message.as_str()));
-        by_reason.entry(reason.to_owned()).or_insert_with(|| (message.to_owned(), Vec::new())).1.push(&attachment.node);
-    }
-    for attachment in blocked.iter().map(|attachment| **attachment).chain(unconfigured.iter().copied()) {
-        let ready = attachment.status.conditions.iter().find(|c| c.type_ == types::READY);
-        let (reason, message) = ready.map_or(("Blocked", ""), |c| (c.reason.as_str(), c.message.as_str()));
-        by_reason.entry(reason.to_owned()).or_insert_with(|| (message.to_owned(), Vec::new())).1.push(&attachment.node);
-    }
-    for refusal in standing {
-        let entry = by_reason.entry(refusal.why.reason().to_owned());
-        entry.or_insert_with(|| (refusal.why.to_string(), Vec::new())).1.push(&refusal.node);
-    }
-    let kinds = by_reason.len();
-    let (reason, (message, mut nodes)) =
-        by_reason.into_iter().max_by(|(ra, (_, a)), (rb, (_, b))| a.len().cmp(&b.len()).then(rb.cmp(ra)))?;
-    nodes.sort_unstable();
-    nodes.dedup();
-    let place = match nodes.as_slice() {
-        [one] => format!("node {one}"),
-        [first, ..] => format!("{} nodes, {first} among them", nodes.len()),
-        [] => String::new(),
-    };
-    let more = match kinds {
-        0 | 1 => String::new(),
-        2 => " (and another problem: see the ENIAttachments and events)".to_owned(),
-        _ => format!(" (and {} other problems: see the ENIAttachments and events)", kinds - 1),
-    };
-    let place = if place.is_empty() { place } else { format!("{place}: ") };
-    Some((reason, format!("{place}{message}{more}")))
-}
-
 /// The numbers in the conditions.
 struct Numbers {
     matched: usize,
@@ -365,12 +316,12 @@ fn conditions_of(
     }
     let all = ready >= desired && main_problem.is_none() && !(covered > 0 && desired == 0);
     let missing = desired.saturating_sub(ready);
-    let ready_enis = format!("{ready} of {} {} ready", counted(desired, "ENI"), is_or_are(desired));
+    let ready_enis = format!("{} {} ready", part_of(ready, desired, "ENI"), is_or_are(ready));
     // An ENI that is missing until a person acts is not under way.
     let going_on = if missing > stalled || leaving > 0 {
-        let (enis, are) = (counted(desired, "ENI"), is_or_are(desired));
+        let (enis, are) = (part_of(missing, desired, "ENI"), is_or_are(missing));
         let (waits, leave) = (progress.waits(), is_or_are(leaving));
-        Some(format!("{missing} of {enis} {are} not ready yet, {leaving} {leave} being removed{waits}{expected}"))
+        Some(format!("{enis} {are} not ready yet, {leaving} {leave} being removed{waits}{expected}"))
     } else {
         progress.to_come(nodeeni, matched)
     };

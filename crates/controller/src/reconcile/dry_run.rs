@@ -5,6 +5,7 @@
 
 use super::{Dependencies, Reconciler};
 use crate::store::Store;
+use jiff::Timestamp;
 use multi_eni_ec2::Changed;
 use multi_eni_plan::assign::{Assignment, Need};
 use multi_eni_plan::call_trouble::CallTrouble;
@@ -35,6 +36,8 @@ pub struct DryRun {
     owned: Vec<ObservedEni>,
     /// ENIs with the tags of upstream's controller.
     upstreams: Vec<ObservedEni>,
+    /// The time of the decisions.
+    now: Timestamp,
     /// Why the dry run is incomplete, as a sentence: EC2 did not answer all lookups in time.
     pub unanswered: Option<String>,
 }
@@ -152,6 +155,7 @@ impl Reconciler {
             removals,
             owned: self.deps.ec2.owned_where(|_| true).1,
             upstreams,
+            now: self.now(),
             unanswered,
         }
     }
@@ -190,6 +194,7 @@ impl DryRun {
             upstreams: &self.upstreams,
             refused,
             settings,
+            now: self.now,
         })
     }
 }

@@ -119,6 +119,7 @@ impl Reconciler {
                 Need::TaggedSubnets(term) => self.deps.ec2.lookup_tagged_subnets(term),
                 Need::TaggedGroups(term) => self.deps.ec2.lookup_tagged_groups(term),
                 Need::SubnetSince(id, since) => self.deps.ec2.lookup_subnet_since(id, *since),
+                Need::GroupSince(name, since) => self.deps.ec2.lookup_group_since(name, *since),
                 Need::TaggedGroupsSince(term, since) => self.deps.ec2.lookup_tagged_groups_since(term, *since),
                 Need::InstanceType(kind) => types.push(kind.clone()),
             }

@@ -6,9 +6,9 @@ use multi_eni_plan::observed::Ec2Catalog;
 
 /// Whether the resolution of any name or the set of missing subnets changed. Logs each name that resolves differently.
 pub(super) fn names_changed(before: &Ec2Catalog, now: &Ec2Catalog) -> bool {
-    for (name, ids) in &now.groups_named {
-        if let Some(old) = before.groups_named.get(name).filter(|old| *old != ids) {
-            tracing::info!(name, ?old, new = ?ids, "security group name resolves to other groups");
+    for (name, groups) in &now.groups_named {
+        if let Some(old) = before.groups_named.get(name).filter(|old| old.groups != groups.groups) {
+            tracing::info!(name, old = ?old.groups, new = ?groups.groups, "security group name resolves to other groups");
         }
     }
     for (name, ids) in &now.subnets_named {

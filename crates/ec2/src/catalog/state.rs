@@ -11,6 +11,7 @@ use multi_eni_plan::confirmation::confirmed_at;
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::ec2_terms::TagTerm;
 use multi_eni_plan::lookup_failure::LookupFailure;
+use multi_eni_plan::named_groups::NamedGroups;
 use multi_eni_plan::observed::{CatalogLookup, Ec2Catalog, InstanceLimits, ObservedSubnet, TaggedGroups};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -139,7 +140,12 @@ impl CatalogState {
         self.apply(|catalog, answered| {
             for name in asked {
                 let groups = found.iter().filter(|(n, _, _)| n == name).map(|(_, vpc, id)| (vpc.clone(), id.clone()));
-                catalog.groups_named.insert(name.clone(), groups.collect());
+                let groups = groups.collect();
+                let named = match catalog.groups_named.get(name) {
+                    Some(known) => known.and(groups, at),
+                    None => NamedGroups::first(groups),
+                };
+                catalog.groups_named.insert(name.clone(), named);
                 answered.insert(CatalogQuery::GroupName(name.clone()), at);
             }
         })

@@ -319,7 +319,7 @@ async fn subnets_and_groups_without_tags_or_a_block_and_one_without_an_id() {
     ec2.fetch_groups(["web".to_owned()].into()).await.unwrap();
     let catalog = ec2.catalog();
     assert_eq!((catalog.subnets[&id].cidr.as_str(), &catalog.subnets[&id].name), ("", &None));
-    assert_eq!(catalog.groups_named["web"].len(), 1);
+    assert_eq!(catalog.groups_named["web"].groups.len(), 1);
     assert_eq!(ec2.unreadable_counts().into_iter().collect::<Vec<_>>(), [("SecurityGroup", 1), ("Subnet", 1)]);
 }
 

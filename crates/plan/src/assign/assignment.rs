@@ -72,7 +72,7 @@ pub struct WaitsForPods {
     pub pods: Option<Vec<String>>,
 }
 
-/// Security groups that no term selects any more, by EC2's answers so far, and that stay on the ENIs of a node until EC2 has shown
+/// Security groups that the NodeENI does not select any more, by EC2's answers so far, and that stay on the ENIs of a node until EC2 has shown
 /// the same groups for minutes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupsWait {
@@ -103,6 +103,8 @@ pub enum Need {
     TaggedGroups(TagTerm),
     /// A subnet by ID, with an answer to a Describe that began at this time or later.
     SubnetSince(SubnetId, Timestamp),
+    /// A security group by name, with an answer to a Describe that began at this time or later.
+    GroupSince(String, Timestamp),
     /// Security groups by tags, with an answer to a Describe that began at this time or later.
     TaggedGroupsSince(TagTerm, Timestamp),
     /// The limits of an instance type.
@@ -274,7 +276,8 @@ impl Assignment {
     }
 
     /// Whether the NodeENI gets an ENI on this Node that no ENIAttachment shows yet: the ENIAttachment is being created, or will
-    /// be once a lookup has ended, EC2 attaches ENIs there again, or its predecessor is deleted. `here`: the ENIAttachments of
+    /// be once a lookup has ended, EC2 attaches ENIs there again, or its predecessor is deleted. A Node that is joining the cluster
+    /// gets its first ENI some time later, and does not count. `here`: the ENIAttachments of
     /// that NodeENI on this Node.
     pub fn is_coming(&self, uid: &str, here: &[&Attachment]) -> bool {
         if self.create.iter().any(|new| new.spec.node_eni_uid == uid) {
@@ -283,11 +286,13 @@ impl Assignment {
         let replaces = |removal: &Removal| {
             removal.why == RemovalReason::Replaced && here.iter().any(|attachment| attachment.name == removal.name)
         };
-        // These reasons are not transient, but an ENI may still be created: EC2 may accept a later Attach, and a lookup that
-        // fails may succeed.
-        let stops = |refusal: &&Unassigned| {
-            refusal.why.is_transient()
-                || matches!(refusal.why, UnassignedReason::AttachRefused(_) | UnassignedReason::LookupFailed(_))
+        let stops = |refusal: &&Unassigned| match refusal.why {
+            // These reasons are not transient, but an ENI may still be created: EC2 may accept a later Attach, and a lookup that
+            // fails may succeed.
+            UnassignedReason::AttachRefused(_) | UnassignedReason::LookupFailed(_) => true,
+            // No ENI of a Node without a providerID or a zone was replaced, and the Node may join late or never.
+            UnassignedReason::Joining(_) => false,
+            ref why => why.is_transient(),
         };
         let share = self.of_nodeeni(uid);
         let live = || {

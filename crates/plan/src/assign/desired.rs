@@ -158,7 +158,7 @@ impl<'a> NodePlanner<'a> {
         if let Err(why) = self.groups(on, &vpc)
             && !why.is_transient()
         {
-            let (reason, message) = (why.reason(), why.to_string());
+            let (reason, message) = (why.reason(), why.sentence(self.input.now));
             let problem = Problem { reason, message, node: Some(on.node.name.clone()) };
             self.plan.problems.push((on.nodeeni.uid.clone(), problem));
         }
@@ -169,6 +169,9 @@ impl<'a> NodePlanner<'a> {
         let (input, spec) = (self.input, on.spec);
         if !spec.group_terms.is_empty() {
             return self.groups_of_terms(on, vpc);
+        }
+        if let Some(selected) = input.catalog.listed_groups(spec, vpc) {
+            self.report_kept_groups(on, vpc, &selected);
         }
         input.catalog.groups(&spec.groups, &spec.group_names, vpc).map_err(|(name, found)| {
             self.plan.needs.insert(Need::Group(name.to_owned()));

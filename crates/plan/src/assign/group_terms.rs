@@ -1,6 +1,6 @@
 //! The security groups that `securityGroupSelectorTerms` select for the ENIs of one Node, or the lookups that are missing, or the
-//! reason why no ENI is made. It also reports a term that matches nothing, and groups that stay on ENIs meanwhile. It reads the
-//! catalog and the groups of the ENIs only.
+//! reason why no ENI is made. It also reports a term that matches nothing, and groups that stay on ENIs meanwhile, of terms and of
+//! lists. It reads the catalog and the groups of the ENIs only.
 
 use super::assignment::{GroupsWait, Need};
 use super::nodeeni_on_node::NodeEniOnNode;
@@ -48,7 +48,7 @@ impl NodePlanner<'_> {
     }
 
     /// Reports a term that matches nothing, or else that groups stay on ENIs until EC2 has shown the same for minutes.
-    fn report_kept_groups(&mut self, on: NodeEniOnNode<'_>, vpc: &str, selected: &SelectedGroups) {
+    pub(super) fn report_kept_groups(&mut self, on: NodeEniOnNode<'_>, vpc: &str, selected: &SelectedGroups) {
         if selected.is_confirmed() {
             return;
         }
@@ -66,10 +66,11 @@ impl NodePlanner<'_> {
         let Some(until) = until.filter(|_| !kept.is_empty()) else { return };
         for (term, since) in &selected.unconfirmed {
             let at = confirmed_at(*since);
-            if self.input.now < at {
-                self.plan.recheck_at(at);
-            } else {
-                self.plan.needs.insert(Need::TaggedGroupsSince(term.clone(), at));
+            match term {
+                _ if self.input.now < at => self.plan.recheck_at(at),
+                GroupTerm::Tags(tags) => drop(self.plan.needs.insert(Need::TaggedGroupsSince(tags.clone(), at))),
+                GroupTerm::Name(name) => drop(self.plan.needs.insert(Need::GroupSince(name.clone(), at))),
+                GroupTerm::Id(_) => {}
             }
         }
         self.plan.groups_waits.push(GroupsWait {

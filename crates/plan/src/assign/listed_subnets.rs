@@ -106,7 +106,7 @@ impl<'a> NodePlanner<'a> {
         if !live().all(is_described) || !on_instance.filter(is_its_own).all(is_known) {
             return Err(reason);
         }
-        let (reason, message) = (reason.reason(), reason.to_string());
+        let (reason, message) = (reason.reason(), reason.sentence(self.input.now));
         self.plan.problems.push((nodeeni.uid.clone(), Problem { reason, message, node: Some(node.name.clone()) }));
         Ok(())
     }

@@ -207,7 +207,7 @@ impl<'a> NodePlanner<'a> {
             self.plan.needs.insert(Need::Subnet(SubnetRef::Id(missing.clone())));
             self.recheck_later();
             let reason = UnassignedReason::SubnetMissing(SubnetRef::Id(missing.clone()));
-            let (reason, message) = (reason.reason(), reason.to_string());
+            let (reason, message) = (reason.reason(), reason.sentence(self.input.now));
             self.plan.problems.push((nodeeni.uid.clone(), Problem { reason, message, node: Some(node.name.clone()) }));
         }
         found.retain(|subnet| subnet.zone == zone);

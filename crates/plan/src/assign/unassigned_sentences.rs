@@ -1,12 +1,20 @@
-//! The sentences for users that belong to the reasons for no ENI: what is wrong, and what to do.
+//! The sentences for users that belong to the reasons for no ENI: what is wrong, and what to do. A sentence is written at a time,
+//! because a wait may be over by then.
 
 use super::unassigned::UnassignedReason;
-use crate::api_time::whole_second;
+use crate::counted::counted;
 use crate::nodeeni::SubnetRef;
+use crate::upcoming::until;
+use jiff::Timestamp;
 use std::fmt;
 
-impl fmt::Display for UnassignedReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl UnassignedReason {
+    /// The sentence, written at `now`.
+    pub fn sentence(&self, now: Timestamp) -> String {
+        fmt::from_fn(|f| self.write(f, now)).to_string()
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, now: Timestamp) -> fmt::Result {
         match self {
             Self::NoProviderId => f.write_str(
                 "the Node has no providerID, which its cloud provider sets as aws:///ZONE/INSTANCE: check the AWS cloud \
@@ -65,10 +73,11 @@ impl fmt::Display for UnassignedReason {
                 "no subnet of the NodeENI is in the node's zone {zone} (its subnets are in {}): add a subnet of that zone",
                 zones.join(", ")
             ),
-            Self::NameMayMove { name, zone, subnet, until } => write!(
+            Self::NameMayMove { name, zone, subnet, until: end } => write!(
                 f,
-                "no subnet of the node's zone {zone} has the tag Name={name}: the ENI in {subnet} stays until {until}, in case \
-                 the tag is being moved to another subnet; to keep the ENI, tag a subnet of that zone"
+                "no subnet of the node's zone {zone} has the tag Name={name}: the ENI in {subnet} stays {}, in case the tag is \
+                 being moved to another subnet; to keep the ENI, tag a subnet of that zone",
+                until(*end, now, "the next lookup")
             ),
             Self::SubnetInOtherVpc { subnet: (subnet, theirs), vpc } => write!(
                 f,
@@ -88,7 +97,7 @@ impl fmt::Display for UnassignedReason {
                 "no subnet of the node's VPC matches subnetSelectorTerms ({terms}): correct the terms or tag a subnet. A subnet that \
                  another account shares shows none of its owner's tags: select it by id"
             ),
-            Self::SubnetUnconfirmed { subnet, until, is_edit, bare_zone } => {
+            Self::SubnetUnconfirmed { subnet, until: end, is_edit, bare_zone } => {
                 let why = match is_edit {
                     true => "for one more lookup, in case its tags were changed together with the terms",
                     false => "because EC2 must have shown its tags unchanged for 3 min",
@@ -96,8 +105,8 @@ impl fmt::Display for UnassignedReason {
                 write!(
                     f,
                     "no term of subnetSelectorTerms matches {subnet}, the subnet of the node's ENI, by EC2's last answers: the ENI \
-                     stays until {}, {why}",
-                    whole_second(*until).0
+                     stays {}, {why}",
+                    until(*end, now, "the next lookup")
                 )?;
                 match bare_zone {
                     Some(zone) => write!(f, "; no subnet that the terms select is in the node's zone {zone}"),
@@ -157,8 +166,9 @@ impl fmt::Display for UnassignedReason {
             ),
             Self::NoSuchCard { kind, card, cards } => write!(
                 f,
-                "{kind} (the type by the Node's label) has {cards} network card(s), and no card {card}: correct \
-                 networkCardIndex, or select other nodes"
+                "{kind} (the type by the Node's label) has {}, and no card {card}: correct networkCardIndex, or select other \
+                 nodes",
+                counted(*cards, "network card")
             ),
             Self::IndexBeyondCard { kind, slot: (card, index), most } => write!(
                 f,
@@ -181,9 +191,9 @@ impl fmt::Display for UnassignedReason {
             Self::LookupPending(what) => write!(f, "waiting for {what}"),
             Self::LookupFailed(why) => write!(f, "the EC2 lookup is not possible: {why}"),
             Self::Replacing => f.write_str("the spec changed: waiting for the old ENI to be deleted"),
-            Self::AwaitingRollout => {
-                f.write_str("the spec changed: waiting while the ENIs of other nodes are replaced (rollout.maxUnavailable)")
-            }
+            Self::AwaitingRollout => f.write_str(
+                "the spec changed: the ENI is replaced when fewer nodes are without an ENI (rollout.maxUnavailable)",
+            ),
         }
     }
 }

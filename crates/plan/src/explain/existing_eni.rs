@@ -3,12 +3,12 @@
 use super::calls::{Calls, arrival, departure};
 use super::line::{Line, LineKind, Slot};
 use super::outdated::{self, Outdated};
-use super::{ExplainedAttachment, Input, unconfirmed};
+use super::{ExplainedAttachment, Input, groups_wait, unconfirmed};
 use crate::assign::{RemovalReason, UnassignedReason};
 use crate::attachment::Attachment;
 use crate::counted::counted;
 use crate::failure::Failure;
-use crate::lifecycle::Action;
+use crate::lifecycle::{Action, Change};
 use crate::max_unavailable::MaxUnavailable;
 use crate::nodeeni::{EniSpec, NodeEni};
 use crate::observed::Observation;
@@ -70,7 +70,12 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
             .and_then(|(assignment, nodeeni)| outdated::outdated(input.catalog, assignment, nodeeni, eni_attachment));
         match outdated {
             Some(outdated) if !attachment.is_blocked() => staying(input, nodeeni, attachment, &outdated),
-            _ => standing(spec, attachment, is_reconfigured),
+            _ => {
+                let groups = spec
+                    .zip(assignment)
+                    .and_then(|(spec, assignment)| groups_wait::of_attachment(input, spec, assignment, attachment));
+                standing(spec, attachment, (is_reconfigured, groups))
+            }
         }
     };
     let slot = Some(Slot::at(eni_attachment.slot()));
@@ -160,8 +165,12 @@ fn in_place(attachment: &ExplainedAttachment) -> Calls {
     calls
 }
 
-/// The ENIAttachment stays: what is done for its ENI.
-fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigured: bool) -> Explanation {
+/// The ENIAttachment stays: what is done for its ENI. `groups`: a change of its groups that waits for EC2's answers.
+fn standing(
+    spec: Option<&EniSpec>,
+    attachment: &ExplainedAttachment,
+    (reconfigured, groups): (bool, Option<(Change, String)>),
+) -> Explanation {
     let (reason, message) = reported(attachment);
     if attachment.is_blocked() {
         return (LineKind::Blocked, reason, message, BTreeMap::new());
@@ -171,10 +180,15 @@ fn standing(spec: Option<&EniSpec>, attachment: &ExplainedAttachment, reconfigur
         let (reason, message) = said(attachment, types::ATTACHED);
         return (LineKind::Blocked, reason, message, BTreeMap::new());
     }
-    if !attachment.changes.is_empty() {
-        let words: Vec<String> = attachment.changes.iter().map(ToString::to_string).collect();
+    if !attachment.changes.is_empty() || groups.is_some() {
+        let mut calls = in_place(attachment);
+        let mut words: Vec<String> = attachment.changes.iter().map(ToString::to_string).collect();
+        if let Some((change, sentence)) = groups {
+            *calls.entry(change.action()).or_default() += 1;
+            words.push(sentence);
+        }
         let message = format!("change in place: {}", words.join("; "));
-        return (LineKind::Change, "Change".to_owned(), message, in_place(attachment));
+        return (LineKind::Change, "Change".to_owned(), message, calls);
     }
     if reconfigured {
         let message = "copy the changed node settings to the ENIAttachment".to_owned();

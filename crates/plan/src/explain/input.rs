@@ -7,6 +7,7 @@ use crate::nodeeni::NodeEni;
 use crate::observed::{Cluster, Ec2Catalog, Observation, ObservedEni, ObservedNode};
 use crate::removals::RemovalPace;
 use crate::settings::Settings;
+use jiff::Timestamp;
 use multi_eni_api::eniattachment::Phase;
 use std::collections::BTreeMap;
 
@@ -55,6 +56,8 @@ pub struct Input<'a> {
     pub refused: &'a BTreeMap<String, String>,
     /// Times and limits.
     pub settings: &'a Settings,
+    /// The time of the decisions.
+    pub now: Timestamp,
 }
 
 impl Input<'_> {

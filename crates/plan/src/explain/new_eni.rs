@@ -129,7 +129,7 @@ fn refuse(input: &Input<'_>, spec: Option<&EniSpec>, refusal: &Unassigned) -> Li
         | UnassignedReason::SlotTaken { slot, .. } => Some(Slot::at(*slot)),
         _ => None,
     };
-    let (node, reason, mut message) = (refusal.node.clone(), why.reason().to_owned(), why.to_string());
+    let (node, reason, mut message) = (refusal.node.clone(), why.reason().to_owned(), why.sentence(input.now));
     let (mark, calls) = match why {
         // The new ENI takes the slot of the old one, which has a line of its own.
         UnassignedReason::Replacing | UnassignedReason::AwaitingRollout => (LineKind::Waits, arrival(spec, true)),

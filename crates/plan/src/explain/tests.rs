@@ -58,6 +58,7 @@ fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
         upstreams: &[],
         refused: &refused,
         settings: &world.settings,
+        now: world.now,
     })
 }
 
@@ -105,7 +106,18 @@ fn each_change_in_place_is_one_call() {
     of.status.eni_id = Some(seen.id.to_string());
     let settled = reported(&world, &[(&of, Observation::Seen(Box::new(seen.clone())))]);
     assert!(plan_text(&settled).contains("1 ENI desired, 1 in place\n\n"), "{}", plan_text(&settled));
-    assert!(plan_text(&settled).ends_with("EC2 calls: none. Each ENI is as its NodeENI asks, or waits.\n"));
+    let end = |plan: &Plan| plan_text(plan).lines().last().unwrap_or_default().to_owned();
+    let others = "Each other ENI is as its NodeENI asks, or waits.";
+    assert_eq!(end(&settled), format!("EC2 calls: none, apart from the NodeENIs with a problem. {others}"));
+    let mut good = settled.clone();
+    good.node_enis.retain(|nodeeni| nodeeni.problem.is_none());
+    assert_eq!(end(&good), "EC2 calls: none. Each ENI is as its NodeENI asks, or waits.");
+    // Below a line that says that something is wrong, not all is well.
+    good.node_enis[0].lines[0].mark = LineKind::Blocked;
+    assert_eq!(end(&good), format!("EC2 calls: none, apart from what ! marks. {others}"));
+    let untagged = Plan { orphans: vec!["eni-1 has no tag".to_owned()], ..settled.clone() };
+    let both = "what ! marks and the NodeENIs with a problem";
+    assert_eq!(end(&untagged), format!("EC2 calls: none, apart from {both}. {others}"));
     let story = explain_node(&settled, world.node.as_ref(), "n0").unwrap();
     assert!(story.contains("  = index 1: eni-00000000000000007 is attached"), "{story}");
     assert_eq!(story.matches("eni-00000000000000007").count(), 1, "{story}");

@@ -6,9 +6,7 @@ use super::in_place_change::Change;
 use super::input::Input;
 use super::tags::{is_ours, tags_with};
 use crate::connection_tracking;
-use crate::nodeeni::EniSpec;
 use crate::observed::{Observation, ObservedAttachment, ObservedEni};
-use multi_eni_api::ids::SecurityGroupId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All changes in place that an attached ENI needs, in the order in which they are made.
@@ -42,9 +40,8 @@ fn repair(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> Opti
     if at.delete_on_termination != spec.delete_on_termination {
         return Some(Change::DeleteOnTermination { attachment: at.id.clone(), value: spec.delete_on_termination });
     }
-    // Without a group in the spec the VPC's default group applies, which only Create knows. A name that does not match
-    // exactly one group changes nothing.
-    if let Some(groups) = wanted_groups(input, spec, eni).filter(|groups| eni.groups != *groups) {
+    let groups = input.catalog.groups_of(spec, &eni.vpc).and_then(|selected| selected.for_eni(&eni.groups));
+    if let Some(groups) = groups.filter(|groups| eni.groups != *groups) {
         return Some(Change::Groups(groups));
     }
     if !spec.description.is_empty() && eni.description != spec.description {
@@ -74,17 +71,6 @@ fn repair(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> Opti
     let set = frozen.keys().chain(later.keys());
     let surplus: BTreeSet<String> = set.filter(|key| !wanted.contains_key(*key) && is_as_set(key)).cloned().collect();
     (!surplus.is_empty()).then_some(Change::Untag(surplus))
-}
-
-/// The groups that the spec asks for, sorted; None if it asks for none, or not all names and terms are resolved.
-fn wanted_groups(input: &Input<'_>, spec: &EniSpec, eni: &ObservedEni) -> Option<Vec<SecurityGroupId>> {
-    if !spec.group_terms.is_empty() {
-        return input.catalog.selected_groups(&spec.group_terms, &eni.vpc).ok()?.for_eni(&eni.groups);
-    }
-    let named = !spec.groups.is_empty() || !spec.group_names.is_empty();
-    let mut groups = input.catalog.groups(&spec.groups, &spec.group_names, &eni.vpc).ok().filter(|_| named)?;
-    groups.sort();
-    Some(groups)
 }
 
 /// The tags that were set from `spec.tags` after the ENI was made, once this action is done. None: the list does not

@@ -12,6 +12,7 @@ use crate::ec2_errors::Call;
 use crate::ec2_messages::second;
 use crate::instance_life::{APART, Life};
 use crate::observed::{AttachmentState, Missed, Observation, ObservedAttachment, ObservedEni};
+use crate::upcoming::from;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::EniId;
 
@@ -138,11 +139,11 @@ fn is_detaching(input: &Input<'_>, eni: &ObservedEni, force_at: Option<Timestamp
         return report.until(report_at);
     }
     let message = format!(
-        "EC2 has been detaching {} since {}: from {} on the controller detaches it by force, which may make the device index \
+        "EC2 has been detaching {} since {}: {} the controller detaches it by force, which may make the device index \
          unusable. Check the instance: its operating system may hold the interface",
         eni.id,
         second(since),
-        second(force_at)
+        from(force_at, input.now)
     );
     Report::blocked("StuckDetaching", message)
 }

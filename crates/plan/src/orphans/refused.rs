@@ -2,6 +2,7 @@
 //! lasts is reported on the NodeENI in the tags of the ENI. This file sends no call.
 
 use crate::backoff;
+use crate::counted::counted;
 use crate::ec2_errors::{Call, CallError};
 use crate::ec2_messages::{second, words_of};
 use crate::observed::ObservedEni;
@@ -105,7 +106,7 @@ impl Refusals {
 fn message(eni: &EniId, refused: &Refused, others: usize) -> String {
     let Refused { call, code, message, since, .. } = refused;
     let since = second(*since);
-    let others = if others > 0 { format!(" (nor can {others} others)") } else { String::new() };
+    let others = if others > 0 { format!(" (nor can {})", counted(others, "other")) } else { String::new() };
     format!(
         "{eni}, which has no ENIAttachment, cannot be removed{others}: {} has failed with {code} since {since}: {}. Find out \
          what refuses it, or remove the ENI by hand; the controller retries every 5 min",

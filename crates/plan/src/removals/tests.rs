@@ -167,7 +167,7 @@ fn the_condition_names_the_number_the_cause_the_time_and_the_remedy() {
     let mut history = RemovalHistory::default();
     let mut losing = nodes(0..30);
     losing.insert("n0029".to_owned(), Cause::Edited);
-    let condition = pace(&mut history, &losing, 30, None, 0).condition(&nodeeni("a", 1, &[]));
+    let condition = pace(&mut history, &losing, 30, None, 0).condition(&nodeeni("a", 1, &[]), at(0));
     assert_eq!((condition.status, condition.reason.as_str()), (Some(true), "TooManyAtOnce"));
     for words in [
         "20 nodes wait for the removal of ENIs",
@@ -178,7 +178,13 @@ fn the_condition_names_the_number_the_cause_the_time_and_the_remedy() {
     ] {
         assert!(condition.message.contains(words), "{words:?} is not in {:?}", condition.message);
     }
-    let over = pace(&mut history, &BTreeMap::new(), 30, None, 1).condition(&nodeeni("a", 1, &[]));
+    let times = format!("The next removal is at {}, the last one at {}. To stop", at(300), at(600));
+    assert!(condition.message.contains(&times), "{}", condition.message);
+    // The status is written late.
+    let late = pace(&mut history, &losing, 30, None, 299).condition(&nodeeni("a", 1, &[]), at(300));
+    let times = format!("The next removal is due now, the last one at {}. To stop", at(600));
+    assert!(late.message.contains(&times), "{}", late.message);
+    let over = pace(&mut history, &BTreeMap::new(), 30, None, 1).condition(&nodeeni("a", 1, &[]), at(1));
     assert_eq!(over.status, Some(false));
 }
 

@@ -3,11 +3,15 @@
 
 use crate::assign::{Unassigned, UnassignedReason};
 use crate::counted::{counted, verb};
+use jiff::Timestamp;
 use multi_eni_api::conditions::{ConditionUpdate, types};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Names of nodes in a message; further nodes are only counted.
-const NAMED: usize = 5;
+/// Names of nodes in a message for one reason; further nodes are only counted.
+const NAMED: usize = 3;
+
+/// Sentences in a message. The nodes of further ones are only counted.
+const SENTENCES: usize = 3;
 
 /// The nodes that a NodeENI does not cover.
 pub(super) struct Coverage<'a> {
@@ -25,6 +29,8 @@ pub(super) struct Coverage<'a> {
     is_known: bool,
     /// Those zones, each with the zones of the subnets.
     zones: BTreeMap<&'a str, &'a [String]>,
+    /// Now.
+    now: Timestamp,
 }
 
 /// What a reason says about the subnet in the node's zone.
@@ -81,7 +87,7 @@ fn in_zone(why: &UnassignedReason) -> InZone {
 }
 
 impl<'a> Coverage<'a> {
-    pub fn of(refused: &[&'a Unassigned]) -> Self {
+    pub fn of(refused: &[&'a Unassigned], now: Timestamp) -> Self {
         let mut coverage = Self {
             nodes: BTreeSet::new(),
             without_subnet: BTreeSet::new(),
@@ -90,6 +96,7 @@ impl<'a> Coverage<'a> {
             unknown: BTreeMap::new(),
             is_known: true,
             zones: BTreeMap::new(),
+            now,
         };
         for refusal in refused {
             let node = refusal.node.as_str();
@@ -123,7 +130,7 @@ impl<'a> Coverage<'a> {
             let message = format!(
                 "no subnet that the terms select is in the zone of {}: {}",
                 counted(number, "matching node"),
-                named(reasons(&self.soon_without))
+                self.sentences(&self.soon_without)
             );
             return Some(ConditionUpdate::new(types::ZONES_COVERED, false, "NoSubnetInZone", message));
         }
@@ -134,7 +141,7 @@ impl<'a> Coverage<'a> {
             let message = format!(
                 "it is not known whether a subnet of the list is in the zone of {}: {}",
                 counted(number, "matching node"),
-                named(reasons(&self.unknown))
+                self.sentences(&self.unknown)
             );
             let reason = why.reason().to_owned();
             return Some(ConditionUpdate { kind: types::ZONES_COVERED, status: None, reason, message });
@@ -157,7 +164,7 @@ impl<'a> Coverage<'a> {
             counted(number, "matching node"),
             verb(number, "gets", "get"),
             zones.join(", "),
-            named(self.without_subnet.iter().map(|node| (*node).to_owned()).collect()),
+            named(self.without_subnet.iter().copied().collect()),
         );
         Some(ConditionUpdate::new(types::ZONES_COVERED, false, "NoSubnetInZone", message))
     }
@@ -169,18 +176,27 @@ impl<'a> Coverage<'a> {
             return ConditionUpdate::new(types::NODES_SUPPORTED, true, "AllNodes", message);
         }
         let number = counted(self.unsupported.len(), "matching node");
-        let message = format!("{number} can have no ENI: {}", named(reasons(&self.unsupported)));
+        let message = format!("{number} can have no ENI: {}", self.sentences(&self.unsupported));
         ConditionUpdate::new(types::NODES_SUPPORTED, false, "NotSupported", message)
+    }
+
+    /// The sentences of these nodes, each once, with its nodes before it.
+    fn sentences(&self, nodes: &BTreeMap<&str, &UnassignedReason>) -> String {
+        let mut nodes_of: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for (node, why) in nodes {
+            nodes_of.entry(why.sentence(self.now)).or_default().push(node);
+        }
+        let mut all: Vec<(String, Vec<&str>)> = nodes_of.into_iter().collect();
+        all.sort_by(|(_, a), (_, b)| a.cmp(b));
+        let others: usize = all.iter().skip(SENTENCES).map(|(_, nodes)| nodes.len()).sum();
+        let others = if others > 0 { format!("; and {}", counted(others, "other")) } else { String::new() };
+        let first = all.into_iter().take(SENTENCES).map(|(sentence, nodes)| format!("{}: {sentence}", named(nodes)));
+        format!("{}{others}", first.collect::<Vec<_>>().join("; "))
     }
 }
 
-/// A text for each node.
-fn reasons(nodes: &BTreeMap<&str, &UnassignedReason>) -> Vec<String> {
-    nodes.iter().map(|(node, why)| format!("{node}: {why}")).collect()
-}
-
-/// The first entries, and how many others there are.
-fn named(all: Vec<String>) -> String {
+/// The first nodes, and how many others there are.
+fn named(all: Vec<&str>) -> String {
     let others = all.len().saturating_sub(NAMED);
     let first = all.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
     if others > 0 { format!("{first} and {}", counted(others, "other")) } else { first }

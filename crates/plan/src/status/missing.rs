@@ -13,7 +13,7 @@ pub(super) fn missing_by_node(
     attachments: &[&Attachment],
     former: &BTreeMap<&str, &str>,
     desired: &BTreeMap<&str, usize>,
-    standing: &[&&Unassigned],
+    standing: &[&Unassigned],
 ) -> usize {
     if standing.is_empty() {
         return 0;

@@ -1,10 +1,11 @@
 //! What the condition Progressing says besides its numbers: which node a NodeENI waits for, and what is still to come after an edit
 //! of the spec. It decides nothing.
 
-use crate::api_time::whole_second;
 use crate::assign::{GroupsWait, Unassigned, UnassignedReason};
 use crate::counted::{counted, verb};
 use crate::nodeeni::NodeEni;
+use crate::upcoming::until;
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// What is going on for a NodeENI.
@@ -22,6 +23,8 @@ pub(super) struct Progress<'a> {
     pub refused: &'a [&'a Unassigned],
     /// Security groups that stay on ENIs for a while.
     pub groups_waits: &'a [&'a GroupsWait],
+    /// Now.
+    pub now: Timestamp,
     /// A node on which an ENI is being removed or is not ready.
     pub replaced: Option<&'a str>,
 }
@@ -33,7 +36,7 @@ impl Progress<'_> {
         let is_in_turn = |refusal: &&&Unassigned| refusal.why != UnassignedReason::AwaitingRollout;
         let mut transient = self.refused.iter().filter(|refusal| refusal.why.is_transient());
         if let Some(refusal) = transient.clone().find(is_in_turn) {
-            return format!(" ({}: {})", refusal.node, refusal.why);
+            return format!(" ({}: {})", refusal.node, refusal.why.sentence(self.now));
         }
         match (self.replaced, transient.next()) {
             (_, None) => String::new(),
@@ -41,9 +44,9 @@ impl Progress<'_> {
                 let turns = self.refused.iter().filter(|refusal| !is_in_turn(refusal)).map(|refusal| &refusal.node);
                 let turns = turns.collect::<BTreeSet<_>>().len();
                 let (turns, wait) = (counted(turns, "node"), verb(turns, "waits for its", "wait for their"));
-                format!(" (an ENI of {node} is being replaced, and {turns} {wait} turn)")
+                format!(" (an ENI of {node} is being removed or is not ready, and {turns} {wait} turn)")
             }
-            (None, Some(refusal)) => format!(" ({}: {})", refusal.node, refusal.why),
+            (None, Some(refusal)) => format!(" ({}: {})", refusal.node, refusal.why.sentence(self.now)),
         }
     }
 
@@ -69,7 +72,7 @@ impl Progress<'_> {
             return Some(waits);
         }
         let waits = self.refused.iter().find(|refusal| refusal.why.is_transient()).filter(|_| self.is_new)?;
-        Some(format!("{}: {}", waits.node, waits.why))
+        Some(format!("{}: {}", waits.node, waits.why.sentence(self.now)))
     }
 
     /// What waits until EC2 has confirmed its answers, and until when, whether or not the spec was edited.
@@ -79,19 +82,19 @@ impl Progress<'_> {
         if let Some(first) = of_subnets.next() {
             let others = of_subnets.map(|refusal| &refusal.node).collect::<BTreeSet<_>>().len();
             let others = if others > 0 { format!(" and {}", counted(others, "other node")) } else { String::new() };
-            return Some(format!("{}{others}: {}", first.node, first.why));
+            return Some(format!("{}{others}: {}", first.node, first.why.sentence(self.now)));
         }
-        let until = self.groups_waits.iter().map(|waits| waits.until).max()?;
+        let end = self.groups_waits.iter().map(|waits| waits.until).max()?;
         let groups: BTreeSet<_> = self.groups_waits.iter().flat_map(|waits| &waits.groups).collect();
         let named: Vec<String> = groups.iter().map(ToString::to_string).collect();
         let nodes = self.groups_waits.iter().map(|waits| &waits.node).collect::<BTreeSet<_>>().len();
         Some(format!(
-            "no term of securityGroupSelectorTerms selects {} any more by EC2's last answers: on {} {} on the ENIs until {}, because \
+            "by EC2's last answers the NodeENI does not select {} any more: on {} {} on the ENIs {}, because \
              EC2 must have shown the same groups for 3 min",
             named.join(", "),
             counted(nodes, "node"),
             verb(groups.len(), "the group stays", "the groups stay"),
-            whole_second(until).0
+            until(end, self.now, "the next lookup")
         ))
     }
 }

@@ -82,7 +82,7 @@ fn a_deselected_eni_does_not_replace_a_missing_one() {
     let mut deselected = ready("n2");
     deselected.deselected_since = Some(at(0));
     let [(is_ready, says), (progressing, _)] = reported(&[ready("n0"), deselected], &both, 2);
-    assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs are ready on 2 nodes"));
+    assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs is ready on 2 nodes"));
     assert_eq!(progressing, "True");
     // The label is back, and `deselected_since` is about to be removed: the condition does not flap.
     let mut back = ready("n1");
@@ -90,7 +90,7 @@ fn a_deselected_eni_does_not_replace_a_missing_one() {
     assert_eq!(reported(&[ready("n0"), back], &both, 2)[0].0, "True");
     // The Node is gone, and the grace period in which it may come back has not ended.
     let [(is_ready, says), _] = reported(&[ready("n0"), ready("gone")], &both, 2);
-    assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs are ready on 2 nodes"));
+    assert_eq!((is_ready.as_str(), says.as_str()), ("False", "1 of 2 ENIs is ready on 2 nodes"));
 }
 
 #[test]
@@ -121,6 +121,7 @@ fn the_wait_for_ec2s_rates_is_reported_in_seconds() {
         losing: 0,
         refused: &[],
         groups_waits: &[],
+        now: at(0),
         replaced: None,
     };
     let [ready, progressing, _] = conditions_of(&nodeeni("a", 1, &["subnet-00000001"]), numbers(), &progress, None);
@@ -185,7 +186,11 @@ fn nodes_that_can_have_no_eni_are_named_once_and_make_nothing_degraded() {
     assert_eq!(condition(&status, types::DEGRADED).unwrap().0, "False");
     let (value, _, says) = condition(&status, types::NODES_SUPPORTED).unwrap();
     assert_eq!(value, "False");
-    assert!(says.starts_with("7 matching nodes") && says.contains("EKS Hybrid Node") && says.ends_with("and 2 others"));
+    let expected = format!(
+        "7 matching nodes can have no ENI: hybrid-0, hybrid-1, hybrid-2 and 4 others: {}",
+        why().sentence(at(0))
+    );
+    assert_eq!(says, expected, "the sentence is said once");
 }
 
 #[test]
@@ -269,13 +274,16 @@ fn progressing_names_the_node_that_a_rollout_works_on() {
         .1
     };
     let text = message(&enis, &[turn("n0"), turn("n2")]);
-    assert!(text.ends_with(" (an ENI of n1 is being replaced, and 2 nodes wait for their turn)"), "{text}");
+    assert!(
+        text.ends_with(" (an ENI of n1 is being removed or is not ready, and 2 nodes wait for their turn)"),
+        "{text}"
+    );
     let text = message(&enis, &[turn("n0"), refused("n1", UnassignedReason::Replacing), turn("n2")]);
     assert!(text.ends_with(" (n1: the spec changed: waiting for the old ENI to be deleted)"), "{text}");
     // Its successor exists and is not attached yet.
     let new = new_attachment("n1", 1, false);
     let text = message(&[ready("n0"), new, ready("n2")], &[turn("n0"), turn("n2")]);
-    assert!(text.contains("an ENI of n1 is being replaced"), "{text}");
+    assert!(text.contains("an ENI of n1 is being removed or is not ready"), "{text}");
 }
 
 #[test]
@@ -457,6 +465,10 @@ fn a_wait_for_confirmation_is_progress_with_an_end() {
     let (value, says) = progressing(&status_after(&settled, &enis, &refusals, &names, 2, Changing::default(), at(1)));
     let end = format!("until {}", at(180));
     assert!(value == "True" && says.starts_with("n0 and 1 other node: ") && says.contains(&end), "{says}");
+    // EC2's answer is late: a time that is over is not named.
+    let late = status_after(&settled, &enis, &refusals, &names, 2, Changing::default(), at(181));
+    let says = progressing(&late).1;
+    assert!(says.contains("stays until the next lookup, which is due now") && !says.contains(&end), "{says}");
     let waits = GroupsWait { nodeeni_uid: "uid-a".into(), node: "n0".into(), groups: vec![sg(7)], until: at(180) };
     let changing = Changing { groups_waits: &[&waits], ..Changing::default() };
     let (value, says) = progressing(&status_after(&settled, &enis, &[], &names, 2, changing, at(1)));
@@ -464,6 +476,23 @@ fn a_wait_for_confirmation_is_progress_with_an_end() {
         value == "True" && says.contains("sg-00000007") && says.contains("1 node") && says.contains(&end),
         "{says}"
     );
+    let changing = Changing { groups_waits: &[&waits], ..Changing::default() };
+    let (_, says) = progressing(&status_after(&settled, &enis, &[], &names, 2, changing, at(180)));
+    assert!(says.contains("on the ENIs until the next lookup, which is due now"), "{says}");
+}
+
+/// Two nodes have the same trouble, and a third one has another.
+#[test]
+fn nodes_of_an_unknown_zone_share_their_sentence() {
+    let refusals = [
+        refused("n1", UnassignedReason::NoZone),
+        refused("n2", UnassignedReason::NoProviderId),
+        refused("n3", UnassignedReason::NoZone),
+    ];
+    let status = status_of(&refusals, &["n0", "n1", "n2", "n3"], 4, at(0));
+    let (_, _, says) = condition(&status, types::ZONES_COVERED).unwrap();
+    let (no_zone, no_id) = (UnassignedReason::NoZone.sentence(at(0)), UnassignedReason::NoProviderId.sentence(at(0)));
+    assert!(says.ends_with(&format!("3 matching nodes: n1, n3: {no_zone}; n2: {no_id}")), "{says}");
 }
 
 /// The Node has another name now, and its ENIAttachment still carries the former one.

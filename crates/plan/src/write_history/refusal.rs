@@ -2,6 +2,7 @@
 //! every ten minutes while the refusal lasts; and as problems of the NodeENI.
 
 use super::{Target, Write};
+use crate::counted::{counted, is_or_are, verb};
 use crate::ec2_messages::second;
 use crate::problem::Problem;
 use jiff::{SignedDuration, Timestamp};
@@ -113,11 +114,12 @@ impl ReportedRefusals {
             self.0.insert(kind, now);
         }
         let (verb, resource, since, answer) = (write.verb(), write.resource(), refusal.since, refusal.answer());
-        let since = second(since);
+        let (since, others) = (second(since), all.saturating_sub(1));
         Some(format!(
-            "the API server does not accept writes: {verb} of {resource} {name} has been refused since {since}, and {} others \
-             are refused: {answer}. Each write is retried after a pause that grows to 5 minutes",
-            all.saturating_sub(1)
+            "the API server does not accept writes: {verb} of {resource} {name} has been refused since {since}, and {} {} \
+             refused: {answer}. Each write is retried after a pause that grows to 5 minutes",
+            counted(others, "other write"),
+            is_or_are(others)
         ))
     }
 
@@ -125,10 +127,12 @@ impl ReportedRefusals {
         let Target { write, name } = target;
         let before = self.0.len();
         self.0.retain(|(of, ..), _| of != write);
-        let (verb, resource) = (write.verb(), write.resource());
+        let (what, resource) = (write.verb(), write.resource());
         (self.0.len() < before).then(|| {
             format!(
-                "the API server accepts {verb} of {resource} {name} again; {left} refused writes remain to be retried"
+                "the API server accepts {what} of {resource} {name} again; {} {} to be retried",
+                counted(left, "refused write"),
+                verb(left, "remains", "remain")
             )
         })
     }
@@ -150,15 +154,17 @@ pub(super) fn problems<'a>(refused: impl Iterator<Item = (&'a Target, &'a Refusa
     let since = second(since);
     let others = match others - of_it.len() {
         0 => String::new(),
-        n => format!(" ({n} other writes are refused, too)"),
+        n => format!(" ({} {} refused, too)", counted(n, "other write"), is_or_are(n)),
+    };
+    let (resource, name) = (write.resource(), &first.name);
+    let objects = match of_it.len() {
+        1 => format!("{resource} {name}"),
+        several => format!("{several} {resource}, {name} among them,"),
     };
     let message = format!(
-        "the API server has refused to {} {} {}, {} among them, since {since}: {}{others}. Change the admission policy, \
-         webhook, quota or RBAC rule that refuses it; the controller retries after a pause that grows to 5 minutes",
+        "the API server has refused to {} {objects} since {since}: {}{others}. Change the admission policy, webhook, quota or \
+         RBAC rule that refuses it; the controller retries after a pause that grows to 5 minutes",
         write.verb(),
-        of_it.len(),
-        write.resource(),
-        first.name,
         refusal.answer()
     );
     let nodes = of_it.iter().map(|(_, refusal)| refusal.node.clone());

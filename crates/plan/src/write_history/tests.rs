@@ -55,7 +55,11 @@ fn a_refusal_is_reported_on_the_nodeeni_until_it_ends() {
         writes.not_before(&"b", &create("b"), at(0)).is_some(),
         "the write is not sent sooner when it is decided again"
     );
-    writes.forget(at(2), |key| *key != "c");
+    writes.ended(&"a", asked(Write::GuardNodeEni, "a", 1), refused(403, "no"), at(1));
+    let message = &writes.problems("uid")[0].message;
+    assert!(message.starts_with("the API server has refused to patch nodeenis a since 1970"), "{message}");
+    assert!(message.contains(" (1 other write is refused, too). Change"), "{message}");
+    writes.forget(at(2), |_| false);
     assert!(writes.problems("uid").is_empty());
 }
 

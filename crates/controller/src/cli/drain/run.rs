@@ -36,6 +36,8 @@ pub(super) struct Drain {
     owned: Option<OwnedEnis>,
     /// The URL of the API server.
     server: String,
+    /// What was printed of the progress.
+    progress: text::Progress,
     pub removal: Removal,
 }
 
@@ -57,7 +59,15 @@ impl Drain {
             Some(ec2) => Some(ec2.owned().await.map_err(|why| text::audit_failed(&why))?),
             None => None,
         };
-        Ok(Self { kube, ec2, changes, owned, server: config.cluster_url.to_string(), removal })
+        Ok(Self {
+            kube,
+            ec2,
+            changes,
+            owned,
+            server: config.cluster_url.to_string(),
+            progress: text::Progress::default(),
+            removal,
+        })
     }
 
     /// What will be removed.
@@ -82,7 +92,9 @@ impl Drain {
             () = until(deadline) => End::TimedOut,
         };
         match end {
-            End::Complete => say(&text::progress(&self.removal)),
+            End::Complete => {
+                self.say_progress();
+            }
             End::TimedOut => say(&text::timed_out(&self.removal, &format!("{timeout:#}"))),
         }
         Ok(self.finish(end).await)
@@ -108,20 +120,18 @@ impl Drain {
 
     /// Waits until nothing is left, and prints progress.
     async fn wait(&mut self) -> Result<End, String> {
-        let mut printed = (String::new(), Instant::now());
+        let mut printed_at = Instant::now();
         let mut tick = tokio::time::interval(PRINT_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.removal.is_over() {
             tokio::select! {
                 biased;
                 _ = tick.tick() => {
-                    let now = text::progress(&self.removal);
-                    if now != printed.0 {
-                        say(&now);
-                        printed = (now, Instant::now());
-                    } else if printed.1.elapsed() >= QUIET {
+                    if self.say_progress() {
+                        printed_at = Instant::now();
+                    } else if printed_at.elapsed() >= QUIET {
                         say(&text::waiting(&self.removal));
-                        printed.1 = Instant::now();
+                        printed_at = Instant::now();
                     }
                 }
                 change = self.changes.next() => {
@@ -130,6 +140,15 @@ impl Drain {
             }
         }
         Ok(End::Complete)
+    }
+
+    /// Prints the progress if there is any. Returns whether there is.
+    fn say_progress(&mut self) -> bool {
+        let news = self.progress.news(&self.removal);
+        if let Some(news) = &news {
+            say(news);
+        }
+        news.is_some()
     }
 
     /// Audits EC2 and prints the result. Returns the exit status.

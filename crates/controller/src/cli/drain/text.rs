@@ -3,7 +3,7 @@
 use super::objects::AttachmentObject;
 use super::removal::{Removal, Scope};
 use super::verdict::Audit;
-use multi_eni_plan::counted::counted;
+use multi_eni_plan::counted::{counted, is_or_are, part_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -72,19 +72,35 @@ pub(super) fn nothing_to_do(removal: &Removal) -> String {
     }
 }
 
+/// The progress that was said last.
+#[derive(Debug, Default)]
+pub(super) struct Progress(String);
+
+impl Progress {
+    /// How far the removal is, if that is not what was said last.
+    pub fn news(&mut self, removal: &Removal) -> Option<String> {
+        let now = progress(removal);
+        (now != self.0).then(|| {
+            self.0.clone_from(&now);
+            now
+        })
+    }
+}
+
 /// How far the removal is, and the ENIs for which a person must act.
-pub(super) fn progress(removal: &Removal) -> String {
+fn progress(removal: &Removal) -> String {
     let (enis, without) = left_of(removal);
     let total = removal.enis();
-    let are = if total == 1 { "is" } else { "are" };
-    let mut text = format!("{} of {} {are} gone", total.saturating_sub(enis.len()), counted(total, "ENI"));
-    match without.len() {
-        0 => text.push('\n'),
-        1 => text.push_str("; 1 ENIAttachment without an ENI is left\n"),
-        more => {
-            let _ = writeln!(text, "; {more} ENIAttachments without an ENI are left");
-        }
+    let gone = total.saturating_sub(enis.len());
+    let mut text = match total {
+        0 => "There is no ENI to remove".to_owned(),
+        _ => format!("{} {} gone", part_of(gone, total, "ENI"), is_or_are(gone)),
+    };
+    if !without.is_empty() {
+        let (number, are) = (counted(without.len(), "ENIAttachment"), is_or_are(without.len()));
+        let _ = write!(text, "; {number} without an ENI {are} left");
     }
+    text.push('\n');
     // What is blocked for a reason from before its deletion may be gone in a moment.
     let is_stuck = |attachment: &&&AttachmentObject| attachment.blocked && attachment.deleting && attachment.is_current;
     let blocked: Vec<&AttachmentObject> = enis.iter().chain(&without).filter(is_stuck).copied().collect();
@@ -254,7 +270,7 @@ mod tests {
         removal.attachments.take(Watched::Delete { name: String::new(), uid: "3".into(), version: String::new() });
         assert_eq!(
             progress(&removal),
-            "1 of 3 ENIs are gone\n  waits: n2, index 1, eni-2 of NodeENI a: Unauthorized: allow ec2:DetachNetworkInterface\n"
+            "1 of 3 ENIs is gone\n  waits: n2, index 1, eni-2 of NodeENI a: Unauthorized: allow ec2:DetachNetworkInterface\n"
         );
         let text = timed_out(&removal, "10m");
         assert!(text.starts_with("Not done within 10m: 2 ENIs and 1 NodeENI are left."), "{text}");
@@ -273,7 +289,7 @@ mod tests {
         let text = announcement(&removal, "https://10.0.0.1:6443/", Some(1));
         assert!(text.contains("  NodeENI a: 1 ENI on 1 node, and 1 ENIAttachment without an ENI\n"), "{text}");
         assert!(text.contains("In all 1 NodeENI and 1 ENI, and 1 ENIAttachment without an ENI."), "{text}");
-        let at_once = "0 of 1 ENI is gone; 1 ENIAttachment without an ENI is left\n";
+        let at_once = "0 of 1 ENIs are gone; 1 ENIAttachment without an ENI is left\n";
         assert_eq!(progress(&removal), at_once, "it is not being deleted yet, so nothing waits");
         // Its deletion begins. Its status is from before.
         (full.deleting, full.is_current) = (true, false);
@@ -285,6 +301,10 @@ mod tests {
         let text = timed_out(&removal, "10m");
         let left = "Not done within 10m: 1 ENI and 1 NodeENI, and 1 ENIAttachment without an ENI are left.";
         assert!(text.starts_with(left), "{text}");
+        let (mut said, without) = (Progress::default(), begun(Scope::Cluster, &["a"], &[]));
+        assert_eq!(said.news(&without).as_deref(), Some("There is no ENI to remove\n"));
+        assert_eq!(said.news(&without), None, "it is said once");
+        assert!(said.news(&removal).is_some());
     }
 
     #[test]

@@ -148,7 +148,7 @@ fn an_eni_that_ec2_does_not_delete_is_named_with_its_reason() -> Result<(), Fail
     let waits = format!("waits: node1, index 1, {held} of NodeENI one:");
     let left =
         format!("EC2 still shows 1 ENI with the tag of this cluster: {held}: available (NodeENI one, node node1)");
-    let words = ["1 of 2 ENIs are gone", "Not done within 15s: 1 ENI and 1 NodeENI are left.", &waits, &left];
+    let words = ["1 of 2 ENIs is gone", "Not done within 15s: 1 ENI and 1 NodeENI are left.", &waits, &left];
     says(&environment, &ended, 1, &words);
     assert!(ended.1.contains("DependencyViolation"), "{}", ended.1);
 

@@ -62,7 +62,7 @@ fn an_answer_is_stale_after_its_validity() {
     state.apply_groups(at(0), &BTreeSet::from(["web".to_owned()]), vec![]);
     assert!(!state.is_stale(&query, at(119), valid));
     assert!(state.is_stale(&query, at(120), valid));
-    assert_eq!(state.catalog().groups_named.get("web"), Some(&BTreeSet::new()));
+    assert_eq!(state.catalog().groups_named.get("web").map(|named| named.groups.len()), Some(0));
 }
 
 #[test]
@@ -97,6 +97,22 @@ fn tags_of_a_subnet_are_confirmed_by_an_equal_answer_three_minutes_later_whichev
     assert!(state.is_stale(&CatalogQuery::SubnetTags(term.clone()), at(365), SignedDuration::from_secs(120)));
     state.apply_tagged_subnets(at(366), &term, vec![subnet(&id, "a", at(366))]);
     assert!(!is_confirmed(&state));
+}
+
+#[test]
+fn a_name_that_stands_for_another_group_is_certain_three_minutes_later() {
+    let mut state = CatalogState::default();
+    let group = |n: u32| SecurityGroupId::parse(&format!("sg-{n:08x}")).unwrap();
+    let mut answer = |seconds: i64, n: u32| {
+        let before = state.catalog();
+        let found = vec![("web".to_owned(), "vpc-1".to_owned(), group(n))];
+        state.apply_groups(at(seconds), &BTreeSet::from(["web".to_owned()]), found);
+        (names_changed(&before, &state.catalog()), state.catalog().groups_named["web"].moved)
+    };
+    assert_eq!(answer(0, 1), (true, None));
+    assert_eq!(answer(60, 2), (true, Some(at(60))));
+    assert_eq!(answer(239, 2), (false, Some(at(60))));
+    assert_eq!(answer(240, 2), (true, None), "users of the name decide again");
 }
 
 #[test]

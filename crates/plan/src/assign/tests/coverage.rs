@@ -25,6 +25,7 @@ fn a_node_without_a_provider_id_is_joining_for_five_minutes_or_while_its_taint_s
     let joining = world.assign();
     assert_eq!((reason(&joining), joining.recheck), (&UnassignedReason::Joining("its providerID"), Some(at(300))));
     assert!(reason(&joining).is_transient());
+    assert!(!joining.is_coming("uid-a", &[]), "it holds no rollout: its first ENI comes when it has joined");
     world.now = at(300);
     let assignment = world.assign();
     assert_eq!(reason(&assignment), &UnassignedReason::NoProviderId);
@@ -61,7 +62,7 @@ fn a_missing_subnet_name_and_terms_without_a_subnet_mention_shared_subnets() {
         UnassignedReason::NoSubnetMatches("tag Name=storage".into()),
     ];
     for why in why {
-        assert!(why.to_string().contains("shows none of its owner's tags"), "{why}");
+        assert!(why.sentence(at(100)).contains("shows none of its owner's tags"), "{why:?}");
     }
 }
 
@@ -88,7 +89,7 @@ fn nothing_is_created_on_an_instance_that_a_service_manages_and_what_is_there_st
     assert!(assignment.create.is_empty() && assignment.needs.is_empty(), "no Create, no lookup");
     by_label(&mut world, "ec2");
     world.interfaces.as_mut().unwrap().operator = Some("eks.amazonaws.com".into());
-    assert!(reason(&world.assign()).to_string().starts_with("eks.amazonaws.com manages the instance"));
+    assert!(reason(&world.assign()).sentence(at(100)).starts_with("eks.amazonaws.com manages the instance"));
     // A person may set the label on a node that has its ENI.
     world.interfaces.as_mut().unwrap().operator = None;
     world.settle();

@@ -63,7 +63,7 @@ fn each_eni_gets_the_highest_index_that_nobody_has_or_asks_for() {
     let held = &small.assign().refused[0].why;
     assert!(matches!(held, UnassignedReason::SlotHeld { slot: (0, 1), .. }));
     // deviceIndex of the holder has no effect.
-    let text = held.to_string();
+    let text = held.sentence(at(100));
     assert!(
         text.contains("(deviceIndexPolicy highestFree): give this NodeENI another deviceIndex, or delete"),
         "{text}"
@@ -119,7 +119,7 @@ fn without_the_limits_of_the_type_no_index_is_chosen() {
     let reason = |world: &World| {
         let assignment = world.assign();
         assert!(assignment.create.is_empty(), "{assignment:?}");
-        (assignment.refused[0].why.reason(), assignment.refused[0].why.to_string())
+        (assignment.refused[0].why.reason(), assignment.refused[0].why.sentence(at(100)))
     };
     world.catalog.instance_types.insert("m5.large".into(), None);
     let (unknown, sentence) = reason(&world);
@@ -336,7 +336,7 @@ fn an_index_that_ec2_refused_for_the_type_is_not_chosen_on_any_node() {
     refuse_index(&mut w, 1);
     let refused = UnassignedReason::IndexRefused { kind: "m5.large".into(), slot: (0, 1) };
     assert_eq!(w.assign().refused[0].why, refused);
-    let sentence = refused.to_string();
+    let sentence = refused.sentence(at(100));
     assert!(sentence.contains("EC2 refused device index 1 on network card 0 of m5.large"), "{sentence}");
     w.now = at(90 + 3600);
     w.interfaces.as_mut().unwrap().as_of = w.now;

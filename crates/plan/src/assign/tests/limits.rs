@@ -69,7 +69,7 @@ fn an_instance_gets_no_more_interfaces_than_its_type_supports() {
     assert_eq!(first.create.len(), 2);
     let full = UnassignedReason::InstanceFull { kind: "t3.small".into(), card: None, most: 3 };
     assert_eq!(why(&world), std::slice::from_ref(&full));
-    assert!(full.to_string().contains("the maximum of t3.small"), "{full}");
+    assert!(full.sentence(at(100)).contains("the maximum of t3.small"), "{full:?}");
     assert!(first.recheck.is_some() && first.needs.is_empty(), "no lookup is repeated at once");
     // Once they exist, a lookup may not show them yet, but they count.
     world.apply(&first);

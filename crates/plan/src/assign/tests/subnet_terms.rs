@@ -157,7 +157,7 @@ fn an_eni_whose_zone_has_no_subnet_any_more_is_removed_at_the_pace() {
     world.removals = RemovalPermits::unpaced();
     let none = world.assign();
     assert!(is_untouched(&none) && none.refused[0].why.reason() == "SubnetNotFound");
-    assert!(none.refused[0].why.to_string().contains("tag tier=db"), "{}", none.refused[0].why);
+    assert!(none.refused[0].why.sentence(at(100)).contains("tag tier=db"), "{:?}", none.refused[0].why);
 }
 
 /// The terms were edited, and EC2 has not yet shown the tags of the present subnet for so long that they are certain.
@@ -198,7 +198,7 @@ fn terms_that_match_nothing_are_reported_as_soon_as_they_have_an_answer() {
     let waits = UnassignedReason::SubnetUnconfirmed { subnet: id(SUBNET_A), until: at(180), is_edit: false, bare_zone };
     assert_eq!(unconfirmed, waits);
     assert!(unconfirmed.is_transient() && unconfirmed.reason() == "Looking");
-    assert!(unconfirmed.to_string().contains("shown its tags unchanged for 3 min"), "{unconfirmed}");
+    assert!(unconfirmed.sentence(at(100)).contains("shown its tags unchanged for 3 min"), "{unconfirmed:?}");
 }
 
 /// Makes the ENIAttachment so old that its turn to move begins now.
@@ -328,7 +328,7 @@ fn terms_give_one_eni_and_an_id_stands_for_its_subnet() {
     world.nodeenis[0].spec.as_mut().unwrap().subnet_terms = vec![SubnetTerm::Id(id(FAR))];
     let far = world.assign();
     assert_eq!((far.create.len(), far.refused[0].why.reason()), (0, "NoSubnetInZone"));
-    assert!(far.refused[0].why.to_string().contains("its subnets are in z2"), "{}", far.refused[0].why);
+    assert!(far.refused[0].why.sentence(at(100)).contains("its subnets are in z2"), "{:?}", far.refused[0].why);
 }
 
 /// Volumes count toward the limit of the instance, so EC2 would refuse an ENI of each subnet.

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::ec2_terms::{GroupTerm, SubnetTerm, TagTerm};
+use crate::named_groups::NamedGroups;
 use crate::nodeeni::EniSpec;
 use crate::observed::TaggedGroups;
 use multi_eni_api::ids::SecurityGroupId;
@@ -77,6 +78,29 @@ fn groups_that_stay_until_ec2_has_confirmed_its_answers_are_named_with_the_end()
     assert_eq!(world.assign().groups_waits, []);
 }
 
+/// Nobody edited the NodeENI.
+#[test]
+fn groups_stay_while_a_name_stands_for_another_group_than_before() {
+    let named = |n: usize| [("vpc-1".to_owned(), sg(n))].into();
+    let moved = NamedGroups::first(named(9)).and(named(2), at(90));
+    let by_term = world(|spec| spec.group_terms = vec![GroupTerm::Name("web".to_owned())]);
+    let by_list = world(|spec| spec.group_names = vec!["web".to_owned()]);
+    for mut world in [by_term, by_list] {
+        world.groups = vec![sg(9)];
+        world.catalog.groups_named.insert("web".to_owned(), moved.clone());
+        let waits = world.assign();
+        assert_eq!(
+            (waits.groups_waits[0].groups.as_slice(), waits.groups_waits[0].until),
+            ([sg(9)].as_slice(), at(270))
+        );
+        assert_eq!(waits.recheck, Some(at(270)));
+        world.now = at(270);
+        assert!(world.assign().needs.contains(&Need::GroupSince("web".to_owned(), at(270))));
+        world.catalog.groups_named.insert("web".to_owned(), moved.and(named(2), at(270)));
+        assert_eq!(world.assign().groups_waits, []);
+    }
+}
+
 #[test]
 fn an_edit_of_the_terms_waits_for_one_lookup_and_says_until_when() {
     let mut world = world(|spec| {
@@ -87,7 +111,7 @@ fn an_edit_of_the_terms_waits_for_one_lookup_and_says_until_when() {
     world.interfaces.as_mut().unwrap().as_of = world.now;
     let b = SubnetId::parse(SUBNET_B).unwrap();
     world.catalog.subnets_tagged.insert(by_tag("db"), [b].into());
-    world.catalog.groups_named.insert("web".to_owned(), [].into());
+    world.catalog.groups_named.insert("web".to_owned(), NamedGroups::first([].into()));
     world.term_edits = [("uid-a".to_owned(), at(95))].into();
     let a = SubnetId::parse(SUBNET_A).unwrap();
     let waits = world.assign();
@@ -99,7 +123,7 @@ fn an_edit_of_the_terms_waits_for_one_lookup_and_says_until_when() {
     assert_eq!((*until, *is_edit, bare_zone.as_deref(), waits.recheck), (at(110), true, None, Some(at(110))));
     // The group that cannot be resolved is said meanwhile.
     assert!(waits.problems.iter().any(|(_, problem)| problem.reason == "SecurityGroupNotResolved"), "{waits:?}");
-    world.catalog.groups_named.insert("web".to_owned(), [("vpc-1".to_owned(), sg(1))].into());
+    world.catalog.groups_named.insert("web".to_owned(), NamedGroups::first([("vpc-1".to_owned(), sg(1))].into()));
     assert_eq!(world.assign().problems, []);
     world.now = at(110);
     assert!(world.assign().needs.contains(&Need::SubnetSince(a.clone(), at(110))));
@@ -113,7 +137,7 @@ fn an_edit_of_the_terms_waits_for_one_lookup_and_says_until_when() {
 #[test]
 fn an_unknown_subnet_and_a_wrong_group_are_said_together() {
     let mut world = world(|spec| spec.group_names = vec!["web".to_owned()]);
-    world.catalog.groups_named.insert("web".to_owned(), [].into());
+    world.catalog.groups_named.insert("web".to_owned(), NamedGroups::first([].into()));
     let a = SubnetId::parse(SUBNET_A).unwrap();
     world.catalog.subnets.remove(&a);
     world.catalog.missing_subnets.insert(a, at(0));

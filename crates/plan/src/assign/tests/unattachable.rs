@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::ec2_errors::CallError;
+use crate::named_groups::NamedGroups;
 use multi_eni_api::eniattachment::LastError;
-use std::collections::BTreeSet;
 
 /// The error of an Attach to a slot with a foreign ENI.
 fn slot_taken(index: i32) -> LastError {
@@ -22,7 +22,7 @@ fn an_unattachable_eni_is_deleted_after_a_while_even_if_a_group_is_not_resolved(
     let mut a = nodeeni("a", 1, &[SUBNET_A]);
     a.spec.as_mut().unwrap().group_names = vec!["no such group".to_owned()];
     let mut world = World::new(vec![a]);
-    world.catalog.groups_named.insert("no such group".to_owned(), BTreeSet::new());
+    world.catalog.groups_named.insert("no such group".to_owned(), NamedGroups::default());
     let mut mine = new_attachment("n0", 1, false);
     mine.status.eni_id = Some("eni-0123456789abcdef0".to_owned());
     mine.status.last_error = Some(slot_taken(1));

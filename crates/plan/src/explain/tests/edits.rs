@@ -1,6 +1,8 @@
 //! What the plan says of an ENI that its NodeENI no longer asks for, and of the calls that follow an edit.
 
 use super::*;
+use crate::ec2_terms::GroupTerm;
+use crate::observed::TaggedGroups;
 use crate::removals::RemovalPermits;
 use crate::string_map::StringMap;
 use multi_eni_api::conditions::{ConditionUpdate, set, types};
@@ -161,6 +163,49 @@ fn a_zone_label_that_contradicts_ec2_is_shown_beside_the_eni_that_stays() {
     let story = explain_node(&plan, world.node.as_ref(), "n0").unwrap();
     assert!(story.contains("  ! the node is in zone z1"), "{story}");
     assert!(story.contains("  = index 1: eni-00000000000000007 is attached"), "{story}");
+}
+
+#[test]
+fn a_group_that_stays_for_a_while_is_shown_with_the_end_of_the_wait() {
+    let (mut world, of) = in_use();
+    let sg = |n: u32| multi_eni_api::ids::SecurityGroupId::parse(&format!("sg-{n:08x}")).unwrap();
+    let web = TagTerm::read(None, &[("tier".to_owned(), "web".to_owned())].into()).unwrap();
+    world.nodeenis[0].spec.as_mut().unwrap().group_terms = vec![GroupTerm::Tags(web.clone())];
+    let answer = |world: &mut World, is_confirmed: bool| {
+        let groups = [("vpc-1".to_owned(), sg(2))].into();
+        world.catalog.groups_tagged.insert(web.clone(), TaggedGroups { groups, since: at(90), is_confirmed });
+    };
+    answer(&mut world, false);
+    world.groups = vec![sg(2), sg(9)];
+    let shown = |world: &World| {
+        let Observation::Seen(mut seen) = settled(world, &of) else { panic!("the ENI is shown") };
+        (seen.groups, seen.description) = (world.groups.clone(), "old".to_owned());
+        Observation::Seen(seen)
+    };
+    let plan = reported(&world, &[(&of, shown(&world))]);
+    assert_eq!(plan.calls, [("ModifyNetworkInterfaceAttribute", 1)].into());
+    let line = &lines(&plan, "a")[0];
+    let sentence = format!(
+        "change in place: security groups: sg-00000002, at {} at the latest: EC2 must have shown the same groups for 3m, and \
+         sg-00000009 stays on the ENI until then",
+        at(270)
+    );
+    assert_eq!((line.mark, line.message.as_str()), (LineKind::Change, sentence.as_str()));
+    let story = explain_node(&plan, world.node.as_ref(), "n0").unwrap();
+    assert!(story.contains("  ~ index 1, eni-00000000000000007: change in place"), "{story}");
+    // Another change does not wait.
+    world.nodeenis[0].spec.as_mut().unwrap().description = "new".to_owned();
+    let plan = reported(&world, &[(&of, shown(&world))]);
+    assert_eq!(plan.calls, [("ModifyNetworkInterfaceAttribute", 2)].into());
+    let message = &lines(&plan, "a")[0].message;
+    assert!(
+        message.starts_with("change in place: description: \"new\"; security groups: sg-00000002, at"),
+        "{message}"
+    );
+    answer(&mut world, true);
+    let plan = reported(&world, &[(&of, shown(&world))]);
+    let message = &lines(&plan, "a")[0].message;
+    assert_eq!(message, "change in place: security groups: sg-00000002; description: \"new\"");
 }
 
 /// A process that reads the status of another one, as every `plan` is.

@@ -1,6 +1,7 @@
 //! Changes in place, and what others undo.
 
 use super::*;
+use crate::named_groups::NamedGroups;
 
 #[test]
 fn delete_on_termination_is_repaired_after_ready() {
@@ -20,9 +21,9 @@ fn groups_by_name_are_repaired_once_the_names_are_looked_up() {
     let web = SecurityGroupId::parse("sg-00000001").unwrap();
     world.spec.group_names = vec!["web".to_owned()];
     assert_eq!(world.step().action, Action::Settled, "not looked up yet");
-    world.catalog.groups_named.insert("web".into(), [("vpc-2".to_owned(), web.clone())].into());
+    world.catalog.groups_named.insert("web".into(), NamedGroups::first([("vpc-2".to_owned(), web.clone())].into()));
     assert_eq!(world.step().action, Action::Settled, "no such group in its VPC");
-    world.catalog.groups_named.insert("web".into(), [("vpc-1".to_owned(), web.clone())].into());
+    world.catalog.groups_named.insert("web".into(), NamedGroups::first([("vpc-1".to_owned(), web.clone())].into()));
     let change = Change::Groups(vec![web]);
     assert!(matches!(world.step().action, Action::Modify { change: found, .. } if found == change));
 }
