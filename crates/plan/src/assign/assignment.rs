@@ -122,6 +122,7 @@ impl Need {
             | Self::TaggedSubnets(_)
             | Self::Group(_)
             | Self::TaggedGroups(_)
+            | Self::GroupSince(..)
             | Self::TaggedGroupsSince(..)
             | Self::InstanceType(_) => None,
         }
