@@ -7,6 +7,7 @@ use super::attach_refusals::refused_subnet;
 use super::planner::NodePlanner;
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
+use crate::confirmation::is_before_edit;
 use crate::ec2_terms::{self, SubnetTerm};
 use crate::nodeeni::{EniSpec, NodeEni, SubnetRef};
 use crate::observed::{CatalogLookup, ObservedNode, ObservedSubnet};
@@ -125,7 +126,7 @@ impl<'a> NodePlanner<'a> {
         } else {
             self.plan.needs.insert(Need::SubnetSince(id.clone(), until));
         }
-        let is_edit = edited.is_some_and(|edited| subnet.tags_since.is_some_and(|since| since <= edited));
+        let is_edit = edited.is_some_and(|edited| subnet.tags_since.is_some_and(|since| is_before_edit(since, edited)));
         let bare_zone = (!zones.contains(zone)).then(|| zone.to_owned());
         Err(UnassignedReason::SubnetUnconfirmed { subnet: id, until, is_edit, bare_zone })
     }
