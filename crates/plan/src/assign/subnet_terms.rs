@@ -59,8 +59,9 @@ impl<'a> NodePlanner<'a> {
         Ok(if chosen.is_empty() { vec![subnet] } else { chosen })
     }
 
-    /// The ENIAttachment that decides the subnet: the one in the slot that the spec asks for, else one that keeps its slot, else one
-    /// in use, and of several the oldest. None if there is none, or the terms select its subnet no longer.
+    /// The ENIAttachment that decides the subnet: of those that may stay in their slots one in use, then the one in the slot that
+    /// the spec asks for, and of several the oldest. So an ENI that works is not dropped for one that is adopted later. None if
+    /// there is none, or the terms select its subnet no longer.
     fn present_choice<'m>(
         &self,
         spec: &EniSpec,
@@ -79,9 +80,11 @@ impl<'a> NodePlanner<'a> {
         };
         let rank = |attachment: &&&Attachment| {
             let keeps_its_slot = attachment.adopted.is_some() && !attachment.recovered;
-            let is_asked = attachment.slot() == (spec.card, spec.index);
+            let is_any = spec.index_policy == DeviceIndexPolicy::HighestFree;
+            let is_asked = attachment.slot() == (spec.card, spec.index) && !is_any;
+            let stays = is_asked || keeps_its_slot || is_any && attachment.slot().0 == spec.card;
             let age = (Reverse(attachment.created), Reverse(attachment.name.clone()));
-            (is_asked, keeps_its_slot, input.is_in_use(attachment), age)
+            (stays, input.is_in_use(attachment), is_asked, age)
         };
         mine.iter().filter(is_held).max_by_key(rank).copied()
     }
