@@ -150,7 +150,11 @@ impl<K: Ord + Clone> Writes<K> {
             other => other,
         };
         let is_refused = !matches!(outcome, Outcome::Taken | Outcome::Outrun);
-        let undone = Undone::after(was_undone.as_deref(), &asked, &tries, now);
+        let until_before = was_undone.as_ref().map(|undone| undone.until());
+        let undone = match last {
+            Ended::Taken => Undone::after(was_undone.as_deref(), &asked, &tries, now),
+            Ended::Outrun | Ended::Failed => was_undone,
+        };
         let PendingWrite { target, nodeeni, node, .. } = asked;
         let reported =
             |refusal: Option<&Refusal>| refusal.filter(|_| target.write.is_reportable()).and_then(Refusal::reported);
@@ -160,10 +164,9 @@ impl<K: Ord + Clone> Writes<K> {
             Outcome::Outrun | Outcome::NotSent => before,
             Outcome::Taken => None,
         };
-        let (undone_now, undone_before) = (undone.is_some(), was_undone.is_some());
-        let until = |undone: Option<&Undone>| undone.map(Undone::until);
-        let is_undone_otherwise = until(undone.as_deref()) != until(was_undone.as_deref());
-        let changed = was_told != reported(refusal.as_deref()) || is_undone_otherwise;
+        let until = undone.as_ref().map(|undone| undone.until());
+        let (undone_now, undone_before) = (until.is_some(), until_before.is_some());
+        let changed = was_told != reported(refusal.as_deref()) || until != until_before;
         self.undone = self.undone + usize::from(undone_now) - usize::from(undone_before);
         self.refused = self.refused + usize::from(refusal.is_some()) - usize::from(was_there);
         let taken = matches!(last, Ended::Taken);

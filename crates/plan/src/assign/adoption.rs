@@ -54,6 +54,9 @@ impl<'a> NodePlanner<'a> {
                 // The ENI was moved here by hand. The ENIAttachment that has the ENI keeps it.
                 .filter(|(eni, _)| !(input.is_held)(eni))
                 .collect();
+            if left.is_empty() {
+                continue;
+            }
             // Of several ENIs for one place, adopt the one that upstream's status lists. Upstream no longer knows the others:
             // leave them untouched. An ENI that was adopted before, and whose ENIAttachment is lost, comes before them.
             let places = Places { input, nodeeni };

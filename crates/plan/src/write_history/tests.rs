@@ -180,6 +180,10 @@ fn a_repair_that_lasts_through_its_back_off_is_no_problem_any_more() {
     // The back-off stays: the next repair that does not last is reported at once.
     assert!(writes.ended(&"a", repair.clone(), Outcome::Taken, at(120)).changed);
     assert_eq!(writes.problems("uid").len(), 1);
+    writes.decided(&"a", &[], |_| false, at(200));
+    // A refusal is no accepted write.
+    writes.ended(&"a", asked(Write::GuardNodeEni, "a", 2), refused(422, "no"), at(210));
+    assert!(writes.problems("uid").iter().all(|problem| problem.reason != "RepairUndone"));
 }
 
 #[test]
