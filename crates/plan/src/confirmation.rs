@@ -13,6 +13,10 @@ pub const CONFIRMED_AFTER: SignedDuration = SignedDuration::from_mins(3);
 /// tagged the subnet just before the edit, and EC2 may show a new tag late.
 pub const EDIT_SETTLES: SignedDuration = SignedDuration::from_secs(15);
 
+/// How long EC2 must have shown the tags of a subnet before an edit of the terms, for the edit to be the change and not the tags. A tag
+/// that is moved may be taken off just before the edit, and the resync that raises a doubt about the account is a minute apart.
+const STANDS_BEFORE_EDIT: SignedDuration = SignedDuration::from_mins(1);
+
 /// When the subnet terms of each NodeENI (by UID) were edited last, as far as this process has observed.
 pub type TermEdits = BTreeMap<String, Timestamp>;
 
@@ -21,15 +25,18 @@ pub fn confirmed_at(since: Timestamp) -> Timestamp {
     since.saturating_add(CONFIRMED_AFTER).unwrap_or(Timestamp::MAX)
 }
 
+/// Whether the tags that EC2 has shown since `since` stood before the terms were edited, and did not change with the edit.
+pub fn is_before_edit(since: Timestamp, edited: Timestamp) -> bool {
+    edited.duration_since(since) >= STANDS_BEFORE_EDIT
+}
+
 /// When a Describe must begin to confirm tags that EC2 has shown since `since`, if the terms were edited at `edited`, as far as this
-/// process has observed. Tags that were shown before the edit did not change with it, so one Describe after the edit suffices.
+/// process has observed. If the tags stood before the edit, one Describe after the edit suffices.
 pub fn tags_confirmed_at(since: Timestamp, edited: Option<Timestamp>) -> Timestamp {
-    match edited {
-        Some(edited) if since <= edited => edited.saturating_add(EDIT_SETTLES).unwrap_or(Timestamp::MAX),
-        // Only a Describe after the edit shows a tag that was set together with the edit.
-        Some(edited) => confirmed_at(since).max(edited.saturating_add(EDIT_SETTLES).unwrap_or(Timestamp::MAX)),
-        None => confirmed_at(since),
-    }
+    let Some(edited) = edited else { return confirmed_at(since) };
+    // Only a Describe after the edit shows a tag that was set together with the edit.
+    let settled = edited.saturating_add(EDIT_SETTLES).unwrap_or(Timestamp::MAX);
+    if is_before_edit(since, edited) { settled } else { confirmed_at(since).max(settled) }
 }
 
 #[cfg(test)]
@@ -43,7 +50,8 @@ mod tests {
     #[test]
     fn an_edit_needs_a_fresh_lookup_and_not_three_minutes() {
         assert_eq!(tags_confirmed_at(at(0), None), at(180), "a change on EC2");
-        assert_eq!(tags_confirmed_at(at(0), Some(at(10))), at(25), "shown before the edit");
+        assert_eq!(tags_confirmed_at(at(0), Some(at(60))), at(75), "shown before the edit");
+        assert_eq!(tags_confirmed_at(at(0), Some(at(59))), at(180), "the tags may have changed for the edit");
         assert_eq!(tags_confirmed_at(at(0), Some(at(1000))), at(1015), "an old answer does not suffice after an edit");
         assert_eq!(tags_confirmed_at(at(20), Some(at(10))), at(200), "a change on EC2 after the edit");
     }

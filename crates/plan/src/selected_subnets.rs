@@ -108,6 +108,7 @@ mod tests {
         let tags = TagTerm::read(None, &[("tier".to_owned(), "db".to_owned())].into()).unwrap();
         let terms = [SubnetTerm::Tags(tags.clone())];
         catalog.subnets_tagged.insert(tags, [].into());
+        catalog.subnets.get_mut(&id).unwrap().tags_since = Some(at(-60));
         let mut of = |as_of: i64, edited: Option<i64>| {
             catalog.subnets.get_mut(&id).unwrap().as_of = at(as_of);
             catalog.selection(&terms, &id, edited.map(at))

@@ -57,6 +57,15 @@ pub struct WriteEffect<K> {
     pub woken: Vec<K>,
 }
 
+/// What follows from the writes that are decided for a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DecidedEffect {
+    /// UIDs of the NodeENIs that have fewer problems.
+    pub fewer: Vec<String>,
+    /// When the key must be decided again: a write has lasted if it is not decided then.
+    pub again: Option<Timestamp>,
+}
+
 /// A success after a refusal releases this many other writes. If the refusal has ended, each of these releases as many
 /// again, so that all are sent within moments. If not, few requests are sent in vain.
 const WAKES: usize = 4;
@@ -125,16 +134,15 @@ impl<K: Ord + Clone> Writes<K> {
 
     /// Records the end of a write.
     pub fn ended(&mut self, key: &K, asked: PendingWrite, outcome: Outcome, now: Timestamp) -> WriteEffect<K> {
-        let PendingWrite { target, content, nodeeni, node } = asked;
         let known = self.by_key.entry(key.clone()).or_default();
-        let place = known.iter().position(|known| known.target == target);
+        let place = known.iter().position(|known| known.target == asked.target);
         let mut old = place.map(|place| known.swap_remove(place));
         let last = match &outcome {
             Outcome::Taken => Ended::Taken,
             Outcome::Outrun => Ended::Outrun,
             Outcome::NotSent | Outcome::Refused(_) => Ended::Failed,
         };
-        let tries = Tries::after(old.as_ref().map(|old| &old.tries), content, last, now);
+        let tries = Tries::after(old.as_ref().map(|old| &old.tries), asked.content, last, now);
         let before = old.as_mut().and_then(|old| old.refusal.take());
         let was_undone = old.as_mut().and_then(|old| old.undone.take());
         let outcome = match outcome {
@@ -142,7 +150,12 @@ impl<K: Ord + Clone> Writes<K> {
             other => other,
         };
         let is_refused = !matches!(outcome, Outcome::Taken | Outcome::Outrun);
-        let undone = Undone::after(was_undone.as_deref(), (target.write, &tries), &nodeeni, node.as_deref(), now);
+        let until_before = was_undone.as_ref().map(|undone| undone.until());
+        let undone = match last {
+            Ended::Taken => Undone::after(was_undone.as_deref(), &asked, &tries, now),
+            Ended::Outrun | Ended::Failed => was_undone,
+        };
+        let PendingWrite { target, nodeeni, node, .. } = asked;
         let reported =
             |refusal: Option<&Refusal>| refusal.filter(|_| target.write.is_reportable()).and_then(Refusal::reported);
         let (was_told, was_there) = (reported(before.as_deref()), before.is_some());
@@ -151,8 +164,9 @@ impl<K: Ord + Clone> Writes<K> {
             Outcome::Outrun | Outcome::NotSent => before,
             Outcome::Taken => None,
         };
-        let (undone_now, undone_before) = (undone.is_some(), was_undone.is_some());
-        let changed = was_told != reported(refusal.as_deref()) || undone_now != undone_before;
+        let until = undone.as_ref().map(|undone| undone.until());
+        let (undone_now, undone_before) = (until.is_some(), until_before.is_some());
+        let changed = was_told != reported(refusal.as_deref()) || until != until_before;
         self.undone = self.undone + usize::from(undone_now) - usize::from(undone_before);
         self.refused = self.refused + usize::from(refusal.is_some()) - usize::from(was_there);
         let taken = matches!(last, Ended::Taken);
@@ -176,16 +190,18 @@ impl<K: Ord + Clone> Writes<K> {
     }
 
     /// A user asks for a new try: the waiting writes of this key to these targets may be sent after [`backoff::FIRST`].
-    /// `concerns` also gets the UID of the NodeENI, if the problem of the write is known.
+    /// `concerns` also gets the UID of the NodeENI, if the problem of the write is known. A write that does not last is reported only
+    /// if it is decided again now.
     ///
     /// [`backoff::FIRST`]: crate::backoff::FIRST
-    pub fn wake_key(&mut self, key: &K, concerns: impl Fn(&Target, Option<&str>) -> bool) {
+    pub fn wake_key(&mut self, key: &K, concerns: impl Fn(&Target, Option<&str>) -> bool, now: Timestamp) {
         let backs_off = |known: &Remembered| known.tries.failed() > 0 || known.tries.same() > 1;
         for known in self.by_key.get_mut(key).into_iter().flatten().filter(|known| backs_off(known)) {
             let refused = known.refusal.as_ref().map(|refusal| refusal.nodeeni.as_str());
             let nodeeni = refused.or(known.undone.as_ref().map(|undone| undone.nodeeni.as_str()));
             if concerns(&known.target, nodeeni) {
                 known.tries.wake();
+                known.undone.iter_mut().for_each(|undone| undone.wake(now));
             }
         }
     }
@@ -206,20 +222,36 @@ impl<K: Ord + Clone> Writes<K> {
     }
 
     /// Records which writes were decided for a key now. A refused write that is no longer decided is no problem any more,
-    /// unless its NodeENI (`waits`, by UID) waits for something else. Its back-off stays. Returns the UIDs of the
-    /// NodeENIs that have fewer problems.
-    pub fn decided(&mut self, key: &K, wanted: &[PendingWrite], waits: impl Fn(&str) -> bool) -> Vec<String> {
-        if self.refused == 0 {
-            return Vec::new();
+    /// unless its NodeENI (`waits`, by UID) waits for something else; nor is a write that did not last before, once its back-off
+    /// is over. The back-offs stay.
+    pub fn decided(
+        &mut self,
+        key: &K,
+        wanted: &[PendingWrite],
+        waits: impl Fn(&str) -> bool,
+        now: Timestamp,
+    ) -> DecidedEffect {
+        let mut effect = DecidedEffect::default();
+        if self.refused == 0 && self.undone == 0 {
+            return effect;
         }
-        let mut gone = Vec::new();
         for known in self.by_key.get_mut(key).into_iter().flatten() {
-            let wanted = wanted.iter().any(|asked| asked.target == known.target);
-            let over = |refusal: &mut Box<Refusal>| !wanted && !waits(&refusal.nodeeni);
-            gone.extend(known.refusal.take_if(over).map(|refusal| refusal.nodeeni));
+            let is_wanted = wanted.iter().any(|asked| asked.target == known.target);
+            let is_over = |nodeeni: &str| !is_wanted && !waits(nodeeni);
+            if let Some(refusal) = known.refusal.take_if(|refusal| is_over(&refusal.nodeeni)) {
+                self.refused -= 1;
+                effect.fewer.push(refusal.nodeeni);
+            }
+            let Some(undone) = known.undone.as_ref().filter(|undone| is_over(&undone.nodeeni)) else { continue };
+            let until = undone.until();
+            if now < until {
+                effect.again = Some(effect.again.map_or(until, |again| again.min(until)));
+            } else if let Some(undone) = known.undone.take() {
+                self.undone -= 1;
+                effect.fewer.push(undone.nodeeni);
+            }
         }
-        self.refused -= gone.len();
-        gone
+        effect
     }
 
     /// Forgets old writes, and the writes of keys that no longer exist. Returns the UIDs of the NodeENIs that have fewer

@@ -19,7 +19,7 @@ impl Reconciler {
                     let Some(entry) = self.store.attachment(&name).cloned() else { continue };
                     self.wake_attachment(&entry);
                     let node = Key::Node(self.store.decided_under(&entry.attachment).to_owned());
-                    self.writes.wake_key(&node, |target, _| target.name == name);
+                    self.writes.wake_key(&node, |target, _| target.name == name, self.now());
                     [node, Key::Attachment(name)].into_iter().for_each(|key| self.queue.add(key));
                 }
             }
@@ -30,14 +30,14 @@ impl Reconciler {
     fn wake_nodeeni(&mut self, name: &str, uid: &str) {
         tracing::info!(nodeeni = %name, "new try requested by annotation");
         let key = Key::NodeEni(name.to_owned());
-        self.writes.wake_key(&key, |_, _| true);
+        self.writes.wake_key(&key, |_, _| true, self.now());
         self.queue.add(key);
         let entries: Vec<Arc<AttachmentEntry>> = self.store.attachments_of(uid).cloned().collect();
         let holding = entries.iter().map(|entry| self.store.decided_under(&entry.attachment).to_owned());
         let matching = self.assignments.iter().filter(|(_, last)| last.matches(uid)).map(|(node, _)| node.clone());
         let nodes: BTreeSet<String> = matching.chain(holding).collect();
         for node in nodes {
-            self.writes.wake_key(&Key::Node(node), |_, nodeeni| nodeeni == Some(uid));
+            self.writes.wake_key(&Key::Node(node), |_, nodeeni| nodeeni == Some(uid), self.now());
         }
         entries.iter().for_each(|entry| self.wake_attachment(entry));
         self.recheck_names_of(uid);
@@ -47,10 +47,10 @@ impl Reconciler {
     /// An ENIAttachment: its calls, and the writes of its own key. One that is Ready and has met no error has nothing to wake.
     fn wake_attachment(&mut self, entry: &AttachmentEntry) {
         let attachment = &entry.attachment;
-        self.writes.wake_key(&Key::Attachment(attachment.name.clone()), |_, _| true);
+        let now = self.now();
+        self.writes.wake_key(&Key::Attachment(attachment.name.clone()), |_, _| true, now);
         let is_remembered = self.call_histories.contains_key(&attachment.uid);
         if is_remembered || !self.is_ready(entry) || attachment.status.last_error.is_some() {
-            let now = self.now();
             self.call_history_mut(attachment).wake(now);
         }
     }

@@ -25,11 +25,11 @@ impl Reconciler {
     }
 
     /// Notes which writes are decided for a key. The problem of any other write for that key ends, except on a NodeENI for which
-    /// `waits` holds.
+    /// `waits` holds. The key is reconciled again when a write that did not last before may have lasted.
     pub(super) fn retain_decided(&mut self, key: &Key, asked: &[PendingWrite], waits: impl Fn(&str) -> bool) {
-        for uid in self.writes.decided(key, asked, waits) {
-            self.enqueue_nodeeni(&uid);
-        }
+        let effect = self.writes.decided(key, asked, waits, self.now());
+        effect.fewer.iter().for_each(|uid| self.enqueue_nodeeni(uid));
+        effect.again.into_iter().for_each(|again| self.queue.add_at(key.clone(), again));
     }
 
     /// Takes the end of a write.

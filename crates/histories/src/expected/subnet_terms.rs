@@ -34,8 +34,10 @@ pub(super) fn place(
             && attachment.instance.as_ref().is_some_and(|on| on.as_str() == node.instance)
             && found.iter().any(|subnet| subnet.id == attachment.request.subnet_id)
     });
-    let present =
-        present.min_by_key(|attachment| (attachment.deleting.is_some(), model.in_place(attachment).is_none()));
+    // Of several that work the oldest one stays: an ENI that is adopted later takes nobody's place.
+    let present = present.min_by_key(|attachment| {
+        (attachment.deleting.is_some(), model.in_place(attachment).is_none(), attachment.created)
+    });
     let at = |(card, index): (i32, i32), subnet: &str| {
         DesiredPlaces::These(vec![Place { card, index, subnet: subnet.to_owned() }])
     };

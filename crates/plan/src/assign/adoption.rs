@@ -1,17 +1,21 @@
 //! Decides which ENIs of upstream's controller are adopted: ENIs with its tags that are attached to the instances of this
 //! cluster's Nodes. Each of these gets an ENIAttachment for the slot in which the ENI is. From then on the ENIAttachment is like
-//! any other: it stays if the spec describes it, and is deleted if not.
+//! any other: it stays if the spec describes it, and is deleted if not. An ENI for whose place the NodeENI has another ENI already
+//! is left untouched.
 //!
 //! This file makes no request. It asks for a lookup of the instance if the last one is too old.
 
 use super::input::Input;
 use super::new_attachment::NewAttachment;
 use super::planner::NodePlanner;
+use super::recover;
 use crate::attachment::Attachment;
+use crate::ec2_terms::SubnetTerm;
 use crate::nodeeni::NodeEni;
 use crate::observed::{
     AttachmentState, InstanceInterfaces, ObservedAttachment, ObservedEni, ObservedNode, UNKNOWN_INDEX,
 };
+use crate::selected_subnets::Selection;
 use jiff::SignedDuration;
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SubnetId};
@@ -39,7 +43,7 @@ impl<'a> NodePlanner<'a> {
                 continue;
             };
             let listed = |eni: &ObservedEni| nodeeni.upstream.iter().any(|entry| entry.eni == eni.id);
-            let mine = || self.here.iter().filter(|attachment| attachment.nodeeni_uid == nodeeni.uid);
+            let mine = self.here.iter().filter(|attachment| attachment.nodeeni_uid == nodeeni.uid);
             let mut left: Vec<(&ObservedEni, &ObservedAttachment)> = interfaces
                 .enis
                 .iter()
@@ -50,17 +54,27 @@ impl<'a> NodePlanner<'a> {
                 // The ENI was moved here by hand. The ENIAttachment that has the ENI keeps it.
                 .filter(|(eni, _)| !(input.is_held)(eni))
                 .collect();
-            // Of several ENIs in one subnet, adopt the one that upstream's status lists. Upstream no longer knows the others:
-            // leave them untouched.
-            left.sort_by_key(|(eni, at)| (!listed(eni), at.card, at.index));
-            let mut taken: Vec<&SubnetId> = Vec::new();
+            if left.is_empty() {
+                continue;
+            }
+            // Of several ENIs for one place, adopt the one that upstream's status lists. Upstream no longer knows the others:
+            // leave them untouched. An ENI that was adopted before, and whose ENIAttachment is lost, comes before them.
+            let places = Places { input, nodeeni };
+            let is_new = |eni: &ObservedEni| !eni.is_of(input.cluster);
+            left.sort_by_key(|(eni, at)| (!listed(eni), is_new(eni), places.is_undescribed(eni), at.card, at.index));
+            let mine: Vec<SubnetId> = mine.filter_map(|own| SubnetId::parse(&own.request.subnet_id).ok()).collect();
+            let lost = recover::lost_of(&input, node, nodeeni, self.nodeenis).filter_map(|eni| eni.subnet.as_ref());
+            let mut taken: Vec<&SubnetId> = mine.iter().chain(lost).collect();
             for (eni, at) in left {
                 // Without the subnet it is not clear to which subnet of the NodeENI the ENI belongs.
                 let Some(subnet) = &eni.subnet else { continue };
-                let known = mine().any(|attachment| attachment.request.subnet_id == subnet.as_str());
+                // Nothing but the list names a listed ENI. If the spec asks for fewer ENIs, it is adopted and then deleted.
+                let is_served =
+                    |holder: &&SubnetId| *holder == subnet || !listed(eni) && places.has_the_only_place(holder);
+                let is_served = taken.iter().any(is_served);
                 // An ENIAttachment that asks for this slot must be deleted first.
                 let attachment = self.here.iter().any(|attachment| attachment.slot() == (at.card, at.index));
-                if known || attachment || taken.contains(&subnet) {
+                if is_served || attachment {
                     continue;
                 }
                 taken.push(subnet);
@@ -68,6 +82,35 @@ impl<'a> NodePlanner<'a> {
                 self.plan.create.push(adopted(node, instance, nodeeni, (eni, subnet, at), &input));
             }
         }
+    }
+}
+
+/// The places of a NodeENI on a Node: with a list one for each subnet, and with terms one for all subnets that they select.
+struct Places<'p> {
+    input: Input<'p>,
+    nodeeni: &'p NodeEni,
+}
+
+impl Places<'_> {
+    /// Whether the terms do not select the subnet, for certain.
+    fn is_unselected(&self, terms: &[SubnetTerm], subnet: &SubnetId) -> bool {
+        let edited = self.input.term_edits.get(&self.nodeeni.uid).copied();
+        self.input.catalog.selection(terms, subnet, edited) == Selection::NotSelected
+    }
+
+    /// Whether the NodeENI has terms, and they do not select the subnet of this ENI.
+    fn is_undescribed(&self, eni: &ObservedEni) -> bool {
+        self.terms().is_some_and(|terms| eni.subnet.as_ref().is_some_and(|subnet| self.is_unselected(terms, subnet)))
+    }
+
+    /// Whether an ENI in this subnet has the only place of a NodeENI with terms.
+    fn has_the_only_place(&self, subnet: &SubnetId) -> bool {
+        self.terms().is_some_and(|terms| !self.is_unselected(terms, subnet))
+    }
+
+    fn terms(&self) -> Option<&[SubnetTerm]> {
+        let spec = self.nodeeni.spec.as_ref().ok()?;
+        Some(spec.subnet_terms.as_slice()).filter(|terms| !terms.is_empty())
     }
 }
 

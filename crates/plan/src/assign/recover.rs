@@ -32,16 +32,34 @@ fn lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a ObservedEni> {
 fn shown_lost_in<'a>(input: &Input<'a>, slot: (i32, i32)) -> Option<&'a ObservedEni> {
     // A lookup that does not show the primary interface does not count.
     let interfaces = input.instance.filter(|interfaces| interfaces.vpc.is_some())?;
-    let eni = occupant(interfaces, slot)?;
+    occupant(interfaces, slot).filter(|eni| is_lost(input, eni))
+}
+
+/// Whether an ENI on an instance is this cluster's, and its ENIAttachment is lost.
+fn is_lost(input: &Input<'_>, eni: &ObservedEni) -> bool {
     let is_on = eni.attachment.as_ref().is_some_and(|at| at.state != AttachmentState::Detaching);
     // An ENI without the tag of an ENIAttachment is not ours to change: a user removed the tag.
-    let is_lost = eni.attachment_uid().is_some() && !(input.is_held)(eni);
-    (is_on && is_lost && eni.is_of(input.cluster)).then_some(eni)
+    is_on && eni.attachment_uid().is_some() && !(input.is_held)(eni) && eni.is_of(input.cluster)
 }
 
 /// Whether the last lookup shows a lost ENI of this NodeENI in the slot. The ENI is adopted once a recent lookup shows it too.
 pub(super) fn is_shown(input: &Input<'_>, nodeeni: &NodeEni, nodeenis: &[&NodeEni], slot: (i32, i32)) -> bool {
     nodeeni.has_finalizer && shown_lost_in(input, slot).is_some_and(|eni| is_of(eni, nodeeni, nodeenis))
+}
+
+/// The lost ENIs of this NodeENI on the instance that may be adopted here, by the last lookup. Those with upstream's tags are adopted
+/// as upstream's.
+pub(super) fn lost_of<'a>(
+    input: &Input<'a>,
+    node: &ObservedNode,
+    nodeeni: &NodeEni,
+    nodeenis: &[&NodeEni],
+) -> impl Iterator<Item = &'a ObservedEni> {
+    let (input, shown) = (*input, input.instance.into_iter().flat_map(|interfaces| &interfaces.enis));
+    shown.filter(move |eni| {
+        let is_ours = is_lost(&input, eni) && eni.upstreams(input.cluster).is_none();
+        is_ours && is_of(eni, nodeeni, nodeenis) && may_be_adopted(eni, node, nodeenis, |_| true)
+    })
 }
 
 /// The NodeENI whose lost ENI is in this slot by the last lookup and may be adopted there. It holds the slot as if its

@@ -7,6 +7,7 @@ use super::attach_refusals::refused_subnet;
 use super::planner::NodePlanner;
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
+use crate::confirmation::is_before_edit;
 use crate::ec2_terms::{self, SubnetTerm};
 use crate::nodeeni::{EniSpec, NodeEni, SubnetRef};
 use crate::observed::{CatalogLookup, ObservedNode, ObservedSubnet};
@@ -58,8 +59,9 @@ impl<'a> NodePlanner<'a> {
         Ok(if chosen.is_empty() { vec![subnet] } else { chosen })
     }
 
-    /// The ENIAttachment that decides the subnet: the one in the slot that the spec asks for, else one that keeps its slot, else one
-    /// in use, and of several the oldest. None if there is none, or the terms select its subnet no longer.
+    /// The ENIAttachment that decides the subnet: of those that may stay in their slots one in use, then the one in the slot that
+    /// the spec asks for, and of several the oldest. So an ENI that works is not dropped for one that is adopted later. None if
+    /// there is none, or the terms select its subnet no longer.
     fn present_choice<'m>(
         &self,
         spec: &EniSpec,
@@ -78,9 +80,11 @@ impl<'a> NodePlanner<'a> {
         };
         let rank = |attachment: &&&Attachment| {
             let keeps_its_slot = attachment.adopted.is_some() && !attachment.recovered;
-            let is_asked = attachment.slot() == (spec.card, spec.index);
+            let is_any = spec.index_policy == DeviceIndexPolicy::HighestFree;
+            let is_asked = attachment.slot() == (spec.card, spec.index) && !is_any;
+            let stays = is_asked || keeps_its_slot || is_any && attachment.slot().0 == spec.card;
             let age = (Reverse(attachment.created), Reverse(attachment.name.clone()));
-            (is_asked, keeps_its_slot, input.is_in_use(attachment), age)
+            (stays, input.is_in_use(attachment), is_asked, age)
         };
         mine.iter().filter(is_held).max_by_key(rank).copied()
     }
@@ -125,7 +129,7 @@ impl<'a> NodePlanner<'a> {
         } else {
             self.plan.needs.insert(Need::SubnetSince(id.clone(), until));
         }
-        let is_edit = edited.is_some_and(|edited| subnet.tags_since.is_some_and(|since| since <= edited));
+        let is_edit = edited.is_some_and(|edited| subnet.tags_since.is_some_and(|since| is_before_edit(since, edited)));
         let bare_zone = (!zones.contains(zone)).then(|| zone.to_owned());
         Err(UnassignedReason::SubnetUnconfirmed { subnet: id, until, is_edit, bare_zone })
     }

@@ -1,6 +1,7 @@
 //! Tests of `assign`. This file names what they use; `world.rs` has their world, and each other file tests one part of the decision.
 
 mod adoption;
+mod adoption_places;
 mod basic;
 mod coverage;
 mod duplicates;

@@ -1,6 +1,8 @@
-//! Tests of `explain`. This file has their world; `edits.rs` tests what follows an edit of a NodeENI.
+//! Tests of `explain`. This file has their world; `edits.rs` tests what follows an edit of a NodeENI, `upstream.rs`
+//! what is said of ENIs that are not adopted.
 
 mod edits;
+mod upstream;
 
 use super::*;
 use crate::assign::tests::{SUBNET_A, World, at, new_attachment, nodeeni};

@@ -22,6 +22,16 @@ pub(super) fn left(input: &Input<'_>) -> Vec<String> {
             }))
             .map(|(nodeeni, node, subnet)| (nodeeni.as_str(), node.as_str(), subnet.as_str()))
             .collect();
+    // The NodeENIs with terms, which ask for one ENI on a node, in whichever subnet.
+    let with_terms: BTreeSet<&str> = input
+        .nodeenis
+        .iter()
+        .filter(|nodeeni| nodeeni.spec.as_ref().is_ok_and(|spec| !spec.subnet_terms.is_empty()))
+        .map(|nodeeni| nodeeni.name.as_str())
+        .collect();
+    let has_one = |nodeeni: &str, node: &str| {
+        with_terms.contains(nodeeni) && served.iter().any(|(of, on, _)| (*of, *on) == (nodeeni, node))
+    };
     let nodes: BTreeMap<_, _> =
         input.nodes.iter().filter_map(|node| Some((node.instance.as_ref().ok()?, node.name.as_str()))).collect();
     let names: BTreeSet<&str> = input.nodeenis.iter().map(|nodeeni| nodeeni.name.as_str()).collect();
@@ -55,6 +65,12 @@ pub(super) fn left(input: &Input<'_>) -> Vec<String> {
                 format!(
                     "{id} of NodeENI {nodeeni} is attached to node {node} and is not adopted: the NodeENI has another ENI in the \
                      same subnet on that node"
+                )
+            }
+            Some(node) if has_one(nodeeni, node) => {
+                format!(
+                    "{id} of NodeENI {nodeeni} is attached to node {node} and is not adopted: the NodeENI has another ENI on that \
+                     node, and subnetSelectorTerms ask for one"
                 )
             }
             Some(node) => format!(

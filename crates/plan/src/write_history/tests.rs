@@ -49,8 +49,8 @@ fn a_refusal_is_reported_on_the_nodeeni_until_it_ends() {
     assert!(writes.ended(&"a", create("a"), Outcome::Taken, at(1)).changed);
     assert_eq!(writes.failing(), 2);
     assert!(writes.problems("uid")[0].message.contains("create 2 eniattachments, b among them"));
-    assert!(writes.decided(&"b", &[], |_| true).is_empty(), "it waits for a lookup");
-    assert_eq!(writes.decided(&"b", &[], |_| false), ["uid"], "the write is no longer decided");
+    assert!(writes.decided(&"b", &[], |_| true, at(1)).fewer.is_empty(), "it waits for a lookup");
+    assert_eq!(writes.decided(&"b", &[], |_| false, at(1)).fewer, ["uid"], "the write is no longer decided");
     assert!(
         writes.not_before(&"b", &create("b"), at(0)).is_some(),
         "the write is not sent sooner when it is decided again"
@@ -152,12 +152,56 @@ fn an_accepted_write_that_does_not_last_is_reported() {
     let problems = writes.problems("uid");
     assert_eq!((problems[0].reason, problems[0].node.as_deref()), ("RepairUndone", Some("n-a")));
     assert!(problems[0].message.contains("finalizer, label and owner"), "{problems:?}");
-    assert!(!writes.ended(&"a", repair(), Outcome::Taken, at(300)).changed, "the same");
-    // Between two tries the write is not decided, because its content is there for a while.
-    writes.decided(&"a", &[], |_| false);
-    assert_eq!(writes.problems("uid").len(), 1);
+    assert!(writes.ended(&"a", repair(), Outcome::Taken, at(300)).changed, "another end is said");
+    // Nothing is decided for the key any more.
     assert!(writes.forget(at(899), |_| true).is_empty());
     assert_eq!(writes.forget(at(900), |_| true), ["uid"]);
+    assert!(writes.problems("uid").is_empty());
+}
+
+/// A user strips the finalizer of a NodeENI four times, and then leaves it.
+#[test]
+fn a_repair_that_lasts_through_its_back_off_is_no_problem_any_more() {
+    let (mut writes, repair) = (Writes::default(), asked(Write::GuardNodeEni, "a", 1));
+    for n in 0..4 {
+        writes.ended(&"a", repair.clone(), Outcome::Taken, at(n));
+    }
+    let until = writes.not_before(&"a", &repair, at(3)).unwrap();
+    assert!((at(11)..=at(13)).contains(&until), "{until}");
+    let end = format!("this report ends at {} if the content is still there", crate::ec2_messages::second(until));
+    assert!(writes.problems("uid")[0].message.contains(&end), "{:?}", writes.problems("uid"));
+    // The content is there. It must last until then.
+    let early = writes.decided(&"a", &[], |_| false, at(4));
+    assert_eq!((early.fewer.len(), early.again, writes.problems("uid").len()), (0, Some(until), 1));
+    // The content is missing again when the back-off is over.
+    let missing = writes.decided(&"a", std::slice::from_ref(&repair), |_| false, until);
+    assert_eq!((missing, writes.problems("uid").len()), (DecidedEffect::default(), 1));
+    // It is not known whether the content is there.
+    assert_eq!(writes.decided(&"a", &[], |_| true, until), DecidedEffect::default());
+    let lasts = writes.decided(&"a", &[], |_| false, until);
+    assert_eq!((lasts.fewer, lasts.again, writes.undone), (vec!["uid".to_owned()], None, 0));
+    assert!(writes.problems("uid").is_empty());
+    // The back-off stays: the next repair that does not last is reported at once.
+    assert!(writes.ended(&"a", repair.clone(), Outcome::Taken, at(120)).changed);
+    assert_eq!(writes.problems("uid").len(), 1);
+    writes.decided(&"a", &[], |_| false, at(200));
+    // A refusal is no accepted write.
+    writes.ended(&"a", asked(Write::GuardNodeEni, "a", 2), refused(422, "no"), at(210));
+    assert!(writes.problems("uid").iter().all(|problem| problem.reason != "RepairUndone"));
+}
+
+#[test]
+fn a_request_of_a_user_ends_the_report_of_a_repair_that_is_there_and_the_back_off_of_one_that_is_missing() {
+    let (mut writes, repair) = (Writes::default(), asked(Write::GuardNodeEni, "a", 1));
+    for n in 0..9 {
+        writes.ended(&"a", repair.clone(), Outcome::Taken, at(n));
+    }
+    let wanted = std::slice::from_ref(&repair);
+    writes.wake_key(&"a", |_, _| true, at(20));
+    assert_eq!(writes.decided(&"a", wanted, |_| false, at(20)), DecidedEffect::default(), "the content is missing");
+    assert_eq!(writes.not_before(&"a", &repair, at(20)), None);
+    assert_eq!(writes.problems("uid").len(), 1);
+    assert_eq!(writes.decided(&"a", &[], |_| false, at(20)).fewer, ["uid"]);
     assert!(writes.problems("uid").is_empty());
 }
 
@@ -187,10 +231,10 @@ fn a_request_of_a_user_ends_the_back_off_of_the_writes_that_it_concerns_once() {
         writes.ended(&"n", create("a"), refused(422, "no"), at(n * 400));
     }
     let waits = |writes: &Writes<&str>, seconds| writes.not_before(&"n", &create("a"), at(seconds)).is_some();
-    writes.wake_key(&"n", |target, _| target.name == "b");
-    writes.wake_key(&"m", |_, _| true);
+    writes.wake_key(&"n", |target, _| target.name == "b", at(3210));
+    writes.wake_key(&"m", |_, _| true, at(3210));
     assert!(waits(&writes, 3210), "the requests are for other objects");
-    writes.wake_key(&"n", |_, nodeeni| nodeeni == Some("uid"));
+    writes.wake_key(&"n", |_, nodeeni| nodeeni == Some("uid"), at(3210));
     assert!(!waits(&writes, 3210));
     writes.ended(&"n", create("a"), refused(422, "no"), at(3210));
     assert!(waits(&writes, 3400), "the request was for one try");
@@ -200,6 +244,6 @@ fn a_request_of_a_user_ends_the_back_off_of_the_writes_that_it_concerns_once() {
 fn a_request_of_a_user_delays_no_write() {
     let mut writes = Writes::default();
     writes.ended(&"n", create("a"), Outcome::Taken, at(0));
-    writes.wake_key(&"n", |_, _| true);
+    writes.wake_key(&"n", |_, _| true, at(0));
     assert_eq!(writes.not_before(&"n", &asked(Write::CreateAttachment, "a", 2), at(0)), None);
 }

@@ -31,6 +31,7 @@ mod refused;
 mod restored;
 mod rights;
 mod startup_taint;
+mod stripped_finalizer;
 mod takeover;
 mod terms;
 mod traces;
