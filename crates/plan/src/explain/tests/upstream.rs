@@ -26,6 +26,7 @@ fn said(world: &World, subnet: &str) -> Vec<String> {
         upstreams: &[left],
         refused: &BTreeMap::new(),
         settings: &world.settings,
+        now: world.now,
     });
     plan.left_by_upstream
 }
