@@ -3,6 +3,7 @@
 //! `assign` makes no request and writes nothing. The same input always gives the same plan, and a plan that has been applied is
 //! followed by a settled one.
 
+mod adopted_request;
 mod adoption;
 mod another_index;
 mod assignment;
