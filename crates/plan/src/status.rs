@@ -65,8 +65,8 @@ pub struct Input<'a> {
     pub problems: &'a [Problem],
     /// How long its calls will wait for EC2's request rates.
     pub expected: Option<WaitEstimate>,
-    /// Whether the node agent's report in the status of an ENIAttachment is of this boot of its node.
-    pub is_of_this_boot: &'a dyn Fn(&Attachment) -> bool,
+    /// Whether the node agent is enabled, and its report in the status of an ENIAttachment is of this boot of the node.
+    pub has_current_report: &'a dyn Fn(&Attachment) -> bool,
     /// The MTU that the spec asks for.
     pub mtu: Option<i32>,
     /// Now.
@@ -92,7 +92,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
         removals,
         problems,
         expected,
-        is_of_this_boot,
+        has_current_report,
         mtu,
         now,
     } = input;
@@ -122,7 +122,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let stopped = blocked.iter().copied().chain(&unconfigured);
     let stalled = missing_for_a_person + stopped.filter(is_live).filter(asked_for).filter(|eni| !is_ready(eni)).count();
 
-    let (entries, omitted) = entries(previous, attachments, is_of_this_boot, mtu, now);
+    let (entries, omitted) = entries(previous, attachments, has_current_report, mtu, now);
     let mut status = NodeEniStatus {
         observed_generation: Some(nodeeni.generation),
         matched_nodes: count(matched),

@@ -163,9 +163,10 @@ impl Reconciler {
             removals,
             problems: &self.problems_of(&entry.nodeeni),
             expected: self.deps.ec2.call_queues().expected(uid),
-            is_of_this_boot: &|attachment| {
+            has_current_report: &|attachment| {
                 let boots = self.store.boots_on(attachment.instance.as_ref());
-                attachment.status.node.as_deref().is_some_and(|report| is_of_this_boot(report, &boots))
+                let report = attachment.status.node.as_deref().filter(|_| self.deps.settings.node_agent);
+                report.is_some_and(|report| is_of_this_boot(report, &boots))
             },
             mtu: entry.nodeeni.spec.as_ref().ok().and_then(|spec| spec.node_settings.mtu),
             now: self.now(),

@@ -38,13 +38,18 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     let object = change.after.and_then(|object| ENIAttachment::deserialize(object).ok());
     let Some(attachment) = object.as_ref().map(Attachment::read) else { return };
     let is_of_this_boot = is_of_this_boot(state, &attachment);
-    let is_configured = !state.node_agent || is_configured(&attachment) && is_of_this_boot.is_none_or(|(is_so, _)| is_so);
+    let is_configured =
+        !state.node_agent || is_configured(&attachment) && is_of_this_boot.is_none_or(|(is_so, _)| is_so);
     let is_long_known = |since: Millis| at > since + MAX_WATCH_STALENESS;
     let report = match after {
-        Some(true) if state.node_agent && is_of_this_boot.is_some_and(|(is_so, since)| !is_so && is_long_known(since)) => {
+        Some(true)
+            if state.node_agent && is_of_this_boot.is_some_and(|(is_so, since)| !is_so && is_long_known(since)) =>
+        {
             Some("is Ready, and the report of the node agent is of another boot")
         }
-        Some(true) if state.node_agent && !self::is_configured(&attachment) => Some("is Ready, and the node agent has not configured this ENI"),
+        Some(true) if state.node_agent && !self::is_configured(&attachment) => {
+            Some("is Ready, and the node agent has not configured this ENI")
+        }
         Some(true) => {
             let elsewhere =
                 state.model.made_for(&attachment.uid).next().filter(|_| state.model.in_place(&attachment).is_none());

@@ -143,7 +143,12 @@ impl Agents {
     }
 
     /// What is to be reported now of these reports, and when that changes. None: the faults have stopped for long enough.
-    fn due(&self, reports: &[(Millis, Report)], since: Millis, now: Millis) -> Option<(Option<Report>, Option<Millis>)> {
+    fn due(
+        &self,
+        reports: &[(Millis, Report)],
+        since: Millis,
+        now: Millis,
+    ) -> Option<(Option<Report>, Option<Millis>)> {
         let calm = self.calm_at.map(|calm| calm.max(since) + AFTER_CALM);
         if calm.is_some_and(|calm| calm <= now) {
             return None;
@@ -233,7 +238,9 @@ fn status(object: &ENIAttachment, report: Report, boot: u32, now: Timestamp) -> 
         Report::Configured | Report::OfFormerEni if is_dpdk => {
             NodeStatus { link_name: None, driver: Some(bound()), pci_address, ..node }
         }
-        Report::Held => NodeStatus { link_name: None, driver: stored.node.as_ref()?.driver.clone(), pci_address, ..node },
+        Report::Held => {
+            NodeStatus { link_name: None, driver: stored.node.as_ref()?.driver.clone(), pci_address, ..node }
+        }
         Report::Restored => NodeStatus { driver: Some(KERNEL_DRIVER.to_owned()), pci_address, ..node },
         Report::Configured | Report::OfFormerEni | Report::Failed => node,
     };

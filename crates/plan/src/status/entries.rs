@@ -19,7 +19,7 @@ pub const MAX_ENTRIES: usize = 500;
 pub(super) fn entries(
     previous: &NodeEniStatus,
     attachments: &[&Attachment],
-    is_of_this_boot: &dyn Fn(&Attachment) -> bool,
+    has_current_report: &dyn Fn(&Attachment) -> bool,
     mtu: Option<i32>,
     now: Timestamp,
 ) -> (Vec<AttachmentEntry>, usize) {
@@ -37,7 +37,7 @@ pub(super) fn entries(
         .collect();
     let list = chosen.into_iter().map(|attachment| {
         let mut entry = AttachmentEntry { mtu, ..entry(attachment) };
-        if is_of_this_boot(attachment) {
+        if has_current_report(attachment) {
             add_report(&mut entry, attachment);
         }
         let key = (entry.instance_id.as_str(), entry.device_index, entry.subnet_id.as_deref());
@@ -118,7 +118,12 @@ mod tests {
     use multi_eni_api::node_status::NodeStatus;
 
     /// The entry of an ENI whose NodeENI asks for DPDK and for a resource, with this report of the node agent.
-    fn entry_of(enable_dpdk: Option<bool>, driver: Option<&str>, mac: &str, is_of_this_boot: bool) -> AttachmentEntry {
+    fn entry_of(
+        enable_dpdk: Option<bool>,
+        driver: Option<&str>,
+        mac: &str,
+        has_current_report: bool,
+    ) -> AttachmentEntry {
         let mut attachment = new_attachment("n0", 1, false);
         attachment.status.mac_address = Some("02:00:00:00:00:01".to_owned());
         attachment.node_settings.enable_dpdk = enable_dpdk;
@@ -128,7 +133,7 @@ mod tests {
             let pci_address = Some("0000:00:06.0".to_owned());
             Box::new(NodeStatus { mac_address: mac, driver, pci_address, ..NodeStatus::default() })
         });
-        entries(&NodeEniStatus::default(), &[&attachment], &|_| is_of_this_boot, None, at(0)).0.remove(0)
+        entries(&NodeEniStatus::default(), &[&attachment], &|_| has_current_report, None, at(0)).0.remove(0)
     }
 
     /// dpdkBound, dpdkDriver, dpdkPCIAddress and dpdkResourceName.

@@ -58,7 +58,9 @@ impl Progress<'_> {
     pub fn returns(&self) -> String {
         let Some((node, until)) = self.returning else { return String::new() };
         let until = second(until);
-        format!(" ({node}: until {until} waiting for the node agent to give a device back to its kernel driver before the Detach)")
+        format!(
+            " ({node}: until {until} waiting for the node agent to give a device back to its kernel driver before the Detach)"
+        )
     }
 
     /// What an edit of the spec leaves to do, while no ENI is missing and none is being removed.

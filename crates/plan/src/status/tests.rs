@@ -61,7 +61,7 @@ fn status_after(
         removals: &RemovalPace::default(),
         problems: &[],
         expected: None,
-        is_of_this_boot: &|_| true,
+        has_current_report: &|_| true,
         mtu: None,
         now,
     })
@@ -374,7 +374,7 @@ fn every_condition_of_a_nodeeni_has_its_generation() {
             removals: if is_so { &removals } else { &none },
             problems: &[],
             expected: None,
-            is_of_this_boot: &|_| true,
+            has_current_report: &|_| true,
             mtu: None,
             now: at(0),
         })

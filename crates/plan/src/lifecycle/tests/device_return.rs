@@ -83,7 +83,10 @@ fn a_return_that_takes_longer_is_said_with_its_end_and_with_the_process_that_hol
     at_second(&mut world, 60);
     let step = world.step();
     let (_, message) = said(&step.status);
-    assert!(message.ends_with("; the agent reports DeviceHeld: process 4711 (testpmd) has /dev/vfio/3 open"), "{message}");
+    assert!(
+        message.ends_with("; the agent reports DeviceHeld: process 4711 (testpmd) has /dev/vfio/3 open"),
+        "{message}"
+    );
     assert_eq!((step.action, step.recheck), (Action::Wait, Some(at(145))));
 }
 
