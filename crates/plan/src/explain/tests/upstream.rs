@@ -33,7 +33,12 @@ fn said(world: &World, subnet: &str) -> Vec<String> {
 
 fn explained(attachment: &Attachment) -> ExplainedAttachment {
     let observation = Observation::Blind;
-    let step = lifecycle::Step { action: Action::Settled, status: attachment.status.clone(), recheck: None };
+    let step = lifecycle::Step {
+        action: Action::Settled,
+        status: attachment.status.clone(),
+        recheck: None,
+        device_return: None,
+    };
     ExplainedAttachment { attachment: attachment.clone(), observation, step, changes: Vec::new() }
 }
 
