@@ -113,7 +113,7 @@ fn tree(rig: &Rig) -> Tree {
             run(&format!("ip -n {vpc} link del eni{number}"));
             return None;
         }
-        let (name, mac) = (format!("ens{number}"), eni(number).mac.unwrap());
+        let (name, mac) = (format!("eth{number}x"), eni(number).mac.unwrap());
         run(&format!("ip -n {vpc} link add eni{number} type veth peer name {name} address {mac} netns {node}"));
         Some(name)
     });
