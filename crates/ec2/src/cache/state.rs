@@ -6,10 +6,11 @@ use super::account_evidence::{Home, LookupsByTag};
 use super::answered_calls::{AnsweredCalls, within};
 use super::comparison::same;
 use super::entry::{Entry, Gone};
+use super::instance_lookup::InstanceLookup;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::instance_life::{InstanceObservation, InstanceState};
-use multi_eni_plan::observed::{AttachmentState, Cluster, InstanceInterfaces, ObservedEni};
+use multi_eni_plan::observed::{AttachmentState, Cluster, ObservedEni};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// UIDs of ENIAttachments.
@@ -50,7 +51,7 @@ pub(crate) struct CacheState {
     /// ENIAttachments that asked for an ENI whose tags do not name them: since the last resync, and between the two before.
     pub(super) requesters: BTreeMap<EniId, Uids>,
     pub(super) earlier_askers: BTreeMap<EniId, Uids>,
-    pub(super) instances: BTreeMap<InstanceId, InstanceInterfaces>,
+    pub(super) instances: BTreeMap<InstanceId, Box<InstanceLookup>>,
     pub(super) lookups: BTreeMap<InstanceId, InstanceObservation>,
 }
 
@@ -188,7 +189,7 @@ impl CacheState {
     /// Drops all absences except those by our own successful Deletes.
     pub fn forget_absences(&mut self) {
         self.lookups.retain(|_, lookup| lookup.state != InstanceState::Missing);
-        self.instances.retain(|_, observation| observation.without_primary.is_none());
+        self.instances.retain(|_, lookup| lookup.without_primary.is_none());
         self.absent_by_tag.clear();
         self.gone.retain(|_, gone| gone.confirmed().is_some());
         // Until the next resync ends, an ENI that the cache does not hold is not known to be absent.
