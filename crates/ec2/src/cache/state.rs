@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::instance_life::{InstanceObservation, InstanceState};
 use multi_eni_plan::observed::{AttachmentState, Cluster, ObservedEni};
+use multi_eni_plan::string_map::SharedKeys;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// UIDs of ENIAttachments.
@@ -28,6 +29,8 @@ pub(crate) struct CacheState {
     pub(super) cluster: Cluster,
     pub(super) lag: SignedDuration,
     pub(super) entries: BTreeMap<EniId, Box<Entry>>,
+    /// The keys of the tags in `entries`: nearly all ENIs have the same.
+    tag_keys: SharedKeys,
     /// ENIs by the UID in their tag, sorted by ID; nearly always one.
     pub(super) by_uid: BTreeMap<String, Vec<EniId>>,
     /// ENIs by the instance of their attachment, sorted by ID; a few.
@@ -62,6 +65,7 @@ impl CacheState {
             cluster,
             lag,
             entries: BTreeMap::new(),
+            tag_keys: SharedKeys::default(),
             by_uid: BTreeMap::new(),
             by_instance: BTreeMap::new(),
             moving: BTreeSet::new(),
@@ -111,6 +115,7 @@ impl CacheState {
         if same(&entry.seen, &seen) {
             // This is nearly always so, for thousands of ENIs in each resync. The indexes need no update.
             **entry = Entry::new(seen, calls);
+            entry.seen.tags.share_keys(&mut self.tag_keys);
             return None;
         }
         let uid = seen.attachment_uid().map(str::to_owned);
@@ -131,7 +136,7 @@ impl CacheState {
         tagged.or_else(|| self.gone.get(eni).and_then(|gone| gone.uid.clone()))
     }
 
-    pub(super) fn put(&mut self, entry: Entry) {
+    pub(super) fn put(&mut self, mut entry: Entry) {
         let id = entry.seen.id.clone();
         if let Some(old) = self.entries.remove(&id) {
             self.unindex(&old.seen);
@@ -148,6 +153,7 @@ impl CacheState {
                 self.moving.insert(id.clone());
             }
         }
+        entry.seen.tags.share_keys(&mut self.tag_keys);
         self.entries.insert(id, Box::new(entry));
     }
 

@@ -136,7 +136,7 @@ impl NodePlanner<'_> {
             if attachment.deselected_since.is_some() {
                 self.plan.reselect.push(attachment.name.clone());
             }
-            if attachment.node_settings != spec.node_settings {
+            if *attachment.node_settings != spec.node_settings {
                 self.plan.reconfigure.push((attachment.name.clone(), spec.node_settings.clone()));
             }
         }

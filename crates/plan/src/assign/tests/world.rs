@@ -32,7 +32,8 @@ pub(crate) fn new_attachment(node: &str, index: i32, ready: bool) -> Attachment 
         adopted: None,
         recovered: false,
         labelled: true,
-        request: multi_eni_api::EniRequest { subnet_id: SUBNET_A.into(), device_index: index, ..Default::default() },
+        request: multi_eni_api::EniRequest { subnet_id: SUBNET_A.into(), device_index: index, ..Default::default() }
+            .into(),
         node_settings: Default::default(),
         deselected_since: None,
         unreadable: None,
@@ -147,9 +148,8 @@ impl World {
         }
     }
 
-    pub fn assign(&self) -> Assignment {
     /// The decision. The cache of EC2 keeps foreign ENIs as neighbours, and the decision must be the same with those.
-        let pods: Vec<&ObservedPod> = self.pods.iter().flatten().collect();
+    pub fn assign(&self) -> Assignment {
         let assignment = self.assign_with(self.interfaces.as_ref());
         let kept = self.interfaces.clone().map(|interfaces| self.as_kept(interfaces));
         assert_eq!(self.assign_with(kept.as_ref()), assignment, "with the foreign ENIs as neighbours");
@@ -166,6 +166,7 @@ impl World {
     }
 
     fn assign_with(&self, interfaces: Option<&InstanceInterfaces>) -> Assignment {
+        let pods: Vec<&ObservedPod> = self.pods.iter().flatten().collect();
         assign(Input {
             cluster: &self.cluster,
             node: self.node.as_ref(),
@@ -215,7 +216,7 @@ impl World {
             made.name = new.name.clone();
             made.nodeeni = new.spec.node_eni_name.clone();
             made.nodeeni_uid = new.spec.node_eni_uid.clone();
-            made.request = new.spec.request.clone();
+            made.request = new.spec.request.clone().into();
             made.created = self.now;
             self.attachments.push(made);
         }
