@@ -8,6 +8,7 @@ pub(crate) mod entries;
 mod name_lists;
 mod pods;
 mod reconcile_request;
+mod shared_specs;
 mod term_edits;
 
 pub use change::StoreChange;
@@ -22,14 +23,19 @@ use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::nodeeni::Unreadable;
 use multi_eni_plan::observed::{ObservedEni, ObservedNode};
 use multi_eni_plan::pods::ObservedPod;
+use multi_eni_plan::string_map::SharedKeys;
 use name_lists::{add_to, remove_from, remove_from_set};
+use shared_specs::SharedSpecs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The watched objects of all kinds, with their indexes.
 #[derive(Debug, Default)]
 pub struct Store {
-    nodes: Cache<ObservedNode>,
+    /// In boxes: a map keeps spare room for values in it.
+    nodes: Cache<Box<ObservedNode>>,
+    /// The keys of the labels of Nodes: the Nodes of a node group have the same.
+    label_keys: SharedKeys,
     nodeenis: Cache<NodeEniEntry>,
     attachments: Cache<Arc<AttachmentEntry>>,
     pods: pods::PodCache,
@@ -37,6 +43,7 @@ pub struct Store {
     by_node: BTreeMap<String, Vec<String>>,
     by_nodeeni: BTreeMap<String, BTreeSet<String>>,
     by_uid: BTreeMap<String, String>,
+    shared_specs: SharedSpecs,
     /// ENIAttachments by their instance, in the order of their names. An instance has few of them.
     on_instance: BTreeMap<InstanceId, Vec<String>>,
     /// Nodes by their instance, in the order of their names. An instance nearly always has one Node.
@@ -48,7 +55,7 @@ pub struct Store {
     term_edits: Vec<String>,
 }
 
-impl Cached for ObservedNode {
+impl Cached for Box<ObservedNode> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -133,7 +140,7 @@ impl Store {
     /// Stores or removes a Node. The change also affects the other Nodes of its former and of its present instance, because
     /// another of them may count now. The change affects the name under which the ENIAttachments of the former instance are
     /// decided from now on, too: that Node may be long gone.
-    fn set_node(&mut self, change: ItemChange<ObservedNode>) -> Vec<StoreChange> {
+    fn set_node(&mut self, change: ItemChange<Box<ObservedNode>>) -> Vec<StoreChange> {
         let is_change = match &change {
             ItemChange::Apply(node) => self.nodes.is_change(node),
             ItemChange::Delete { name, uid } => self.nodes.has(name, uid),
@@ -153,11 +160,12 @@ impl Store {
                 self.attachments_of_instance(&instance).map(|entry| self.decided_under(&entry.attachment).to_owned());
             affected.extend(attachment);
         }
-        if let Some(node) = node {
+        if let Some(mut node) = node {
             if let Ok(instance) = &node.instance {
                 affected.extend(self.nodes_on(instance).map(|other| other.name.clone()));
                 add_to(&mut self.by_instance, instance, &name);
             }
+            node.labels.share_keys(&mut self.label_keys);
             self.nodes.items.insert(name, node);
         }
         affected.into_iter().map(StoreChange::Node).collect()
@@ -215,12 +223,13 @@ impl Store {
         self.put_attachment(entry)
     }
 
-    fn put_attachment(&mut self, entry: Arc<AttachmentEntry>) -> Option<StoreChange> {
+    fn put_attachment(&mut self, mut entry: Arc<AttachmentEntry>) -> Option<StoreChange> {
         if !self.attachments.is_change(&entry) {
             return None;
         }
         self.note_attachment_request(&entry);
         self.forget_attachment(&entry.attachment.name);
+        self.shared_specs.share(&mut Arc::make_mut(&mut entry).attachment);
         let attachment = &entry.attachment;
         add_to(&mut self.by_node, &attachment.node, &attachment.name);
         if let Some(instance) = &attachment.instance {
@@ -254,6 +263,9 @@ impl Store {
             remove_from(&mut self.on_instance, instance, name);
         }
         remove_from_set(&mut self.by_nodeeni, &old.attachment.nodeeni_uid, name);
+        if !self.by_nodeeni.contains_key(&old.attachment.nodeeni_uid) {
+            self.shared_specs.forget(&old.attachment.nodeeni_uid);
+        }
         self.by_uid.remove(&old.attachment.uid);
         Some(old)
     }
@@ -265,17 +277,21 @@ impl Store {
 
     /// The Node with this name.
     pub fn node(&self, name: &str) -> Option<&ObservedNode> {
-        self.nodes.items.get(name)
+        self.nodes.items.get(name).map(Box::as_ref)
     }
 
     /// All Nodes, in the order of their names.
     pub fn nodes(&self) -> impl Iterator<Item = &ObservedNode> {
-        self.nodes.items.values()
+        self.nodes.items.values().map(Box::as_ref)
     }
 
     /// The Nodes of this instance, in the order of their names. There is nearly always one.
     pub fn nodes_on<'a>(&'a self, instance: &InstanceId) -> impl Iterator<Item = &'a ObservedNode> + use<'a> {
-        self.by_instance.get(instance).into_iter().flatten().filter_map(|name| self.nodes.items.get(name))
+        self.by_instance
+            .get(instance)
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.nodes.items.get(name).map(Box::as_ref))
     }
 
     /// The Node that counts among those of this instance.

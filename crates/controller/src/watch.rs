@@ -39,8 +39,10 @@ pub fn changes(
     restarts: &Arc<Counters>,
 ) -> BoxStream<'static, Change> {
     let shared = SharedByWatches { restarts: restarts.clone(), ..SharedByWatches::default() };
-    let nodes =
-        watch(Api::<NodeIdentity>::all(client.clone()), NODES_PAGE_SIZE, &shared, node_and_pod::node).map(Change::Node);
+    let nodes = watch(Api::<NodeIdentity>::all(client.clone()), NODES_PAGE_SIZE, &shared, |node| {
+        Box::new(node_and_pod::node(node))
+    })
+    .map(Change::Node);
     // Guarded: one object that cannot be parsed must not hide the others.
     let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), PAGE_SIZE, &shared, |object| {
         NodeEniEntry::read(&object.0)

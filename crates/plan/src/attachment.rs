@@ -1,6 +1,7 @@
 //! An ENIAttachment, parsed to plain data, and what its spec and status say about the ENI. This file decides nothing.
 
 use crate::ec2_errors::Call;
+use crate::shared::Shared;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use multi_eni_api::conditions::{is_true, types};
@@ -40,9 +41,9 @@ pub struct Attachment {
     /// The object carries the label and the owner that name its NodeENI.
     pub labelled: bool,
     /// The request for the ENI, fixed when the ENIAttachment is created.
-    pub request: EniRequest,
+    pub request: Shared<EniRequest>,
     /// Settings for the node's half.
-    pub node_settings: NodeSettings,
+    pub node_settings: Shared<NodeSettings>,
     /// Since when the Node no longer asks for the ENI.
     pub deselected_since: Option<Timestamp>,
     /// Why the stored object cannot be read, if so. Then only its name, UID, labels and owner are known, and no action
@@ -70,8 +71,8 @@ impl Attachment {
             adopted: spec.adopted_eni_id.as_deref().and_then(|id| EniId::parse(id).ok()),
             recovered: spec.recovered,
             labelled: is_labelled(object),
-            request: spec.request.clone(),
-            node_settings: spec.node_settings.clone(),
+            request: spec.request.clone().into(),
+            node_settings: spec.node_settings.clone().into(),
             deselected_since: deselected_since(object),
             unreadable: None,
             status: object.status.clone().unwrap_or_default(),

@@ -74,6 +74,7 @@ pub mod selected_groups;
 pub mod selected_subnets;
 pub mod settings;
 pub mod settled;
+pub mod shared;
 pub mod spec_validation;
 pub mod startup_taint;
 pub mod status;

@@ -14,8 +14,10 @@ use multi_eni_api::names;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod neighbour;
 mod node;
 
+pub use neighbour::Neighbour;
 pub use node::{NotOnEc2, ObservedNode, Unattachable, ZONE_LABEL};
 
 /// The identity of this cluster on EC2.
@@ -279,12 +281,9 @@ impl ObservedEni {
         nodeeni.filter(|_| free && manager == Some(names::UPSTREAM_MANAGER))
     }
 
-    /// The ENI without its addresses and security groups, which only decisions about an ENI of this cluster read. Neighbours on an
-    /// instance, such as the ENIs of the VPC CNI with dozens of addresses each, are kept in this form.
-    #[must_use]
-    pub fn without_addresses(self) -> Self {
-        let (private_ips, ipv4_prefixes, ipv6) = (Vec::new(), Vec::new(), ObservedIpv6::default());
-        Self { private_ips, ipv4_prefixes, ipv6, groups: Vec::new(), ..self }
+    /// Whether the ENI is neither of this cluster nor left by upstream's controller. Decisions read little of it: see [`Neighbour`].
+    pub fn is_foreign(&self, cluster: &Cluster) -> bool {
+        !self.is_of(cluster) && self.upstreams(cluster).is_none()
     }
 
     /// Whether the ENI is in this subnet.

@@ -1,15 +1,45 @@
 //! A compact map of strings for the labels of a Node and the tags of an ENI. Thousands of these maps are kept, so each map uses
-//! one string for all its keys and values. A lookup is a linear search.
+//! one string for all its values, and maps with the same keys can have these in common. A lookup is a linear search.
 
+use crate::shared::{Shared, SharedValues};
 use std::fmt;
 
 /// Pairs of a key and a value, sorted by key, each key once.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StringMap {
-    /// All keys and values, concatenated.
-    text: Box<str>,
-    /// The end of each key and each value, in bytes.
+    /// The keys. None: the map is empty.
+    keys: Option<Shared<Texts>>,
+    values: Texts,
+}
+
+/// Key lists that maps have in common.
+pub type SharedKeys = SharedValues<Texts>;
+
+/// Several texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// All of them, concatenated.
+    all: Box<str>,
+    /// The end of each, in bytes.
     ends: Box<[u32]>,
+}
+
+impl Texts {
+    /// Goes through the texts twice, so that each of the two pieces of memory has its size from the beginning.
+    fn of<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let (count, bytes) = texts.clone().fold((0, 0), |(count, bytes), text| (count + 1, bytes + text.len()));
+        let (mut all, mut ends) = (String::with_capacity(bytes), Vec::with_capacity(count));
+        for text in texts {
+            all.push_str(text);
+            ends.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+        }
+        Self { all: all.into(), ends: ends.into() }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let ends = self.ends.iter().map(|end| usize::try_from(*end).unwrap_or(usize::MAX));
+        ends.scan(0, |from, to| self.all.get(std::mem::replace(from, to)..to))
+    }
 }
 
 impl StringMap {
@@ -25,19 +55,24 @@ impl StringMap {
 
     /// All pairs, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let ends = self.ends.iter().map(|end| usize::try_from(*end).unwrap_or(usize::MAX));
-        let mut texts = ends.scan(0, |from, to| self.text.get(std::mem::replace(from, to)..to));
-        std::iter::from_fn(move || Some((texts.next()?, texts.next()?)))
+        self.keys.iter().flat_map(|keys| keys.iter()).zip(self.values.iter())
+    }
+
+    /// Stores the keys with equal keys of other maps.
+    pub fn share_keys(&mut self, known: &mut SharedKeys) {
+        if let Some(keys) = &mut self.keys {
+            known.store(keys);
+        }
     }
 
     /// The number of pairs.
     pub fn len(&self) -> usize {
-        self.ends.len() / 2
+        self.values.ends.len()
     }
 
     /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.keys.is_none()
     }
 
     /// Sets the value of a key.
@@ -64,12 +99,8 @@ impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for StringMap {
         pairs.reverse();
         pairs.sort_by(|(a, _), (b, _)| a.as_ref().cmp(b.as_ref()));
         pairs.dedup_by(|(a, _), (b, _)| a.as_ref() == b.as_ref());
-        let (mut text, mut ends) = (String::new(), Vec::with_capacity(2 * pairs.len()));
-        for part in pairs.iter().flat_map(|(key, value)| [key.as_ref(), value.as_ref()]) {
-            text.push_str(part);
-            ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
-        }
-        Self { text: text.into(), ends: ends.into() }
+        let keys = || Shared::from(Texts::of(pairs.iter().map(|(key, _)| key.as_ref())));
+        Self { keys: (!pairs.is_empty()).then(keys), values: Texts::of(pairs.iter().map(|(_, value)| value.as_ref())) }
     }
 }
 
@@ -108,6 +139,10 @@ mod tests {
             prop_assert!(same(&pairs, &map));
             prop_assert_eq!(pairs.get(&key), map.get(&key).map(String::as_str));
             prop_assert_eq!(pairs.contains_key(&key), map.contains_key(&key));
+            let mut known = SharedKeys::default();
+            let mut other: StringMap = first.iter().map(|(key, _)| (key, "other")).collect();
+            [&mut other, &mut pairs].into_iter().for_each(|map| map.share_keys(&mut known));
+            prop_assert!(same(&pairs, &map), "with the keys of another map");
             map.extend(more.iter().cloned());
             pairs.extend(more.clone());
             prop_assert!(same(&pairs, &map));
@@ -119,5 +154,15 @@ mod tests {
             prop_assert!(same(&pairs, &map));
             prop_assert_eq!(&pairs, &map.iter().collect());
         }
+    }
+
+    #[test]
+    fn maps_with_the_same_keys_have_them_in_common() {
+        let mut known = SharedKeys::default();
+        let mut maps =
+            [[("a", "1"), ("b", "2")], [("b", "3"), ("a", "4")], [("a", "1"), ("c", "2")]].map(StringMap::from);
+        maps.iter_mut().for_each(|map| map.share_keys(&mut known));
+        let [first, second, third] = maps.map(|map| map.keys.unwrap());
+        assert!(second.is_stored_with(&first) && !third.is_stored_with(&first));
     }
 }

@@ -133,13 +133,14 @@ impl Reconciler {
     pub(super) fn call_history(&self, attachment: &Attachment) -> CallHistory {
         self.call_histories
             .get(&attachment.uid)
-            .cloned()
+            .map(|call_history| call_history.as_ref().clone())
             .unwrap_or_else(|| CallHistory::begin(self.acting_since, attachment))
     }
 
     pub(super) fn call_history_mut(&mut self, attachment: &Attachment) -> &mut CallHistory {
         let since = self.acting_since;
-        self.call_histories.entry(attachment.uid.clone()).or_insert_with(|| CallHistory::begin(since, attachment))
+        let begin = || Box::new(CallHistory::begin(since, attachment));
+        self.call_histories.entry(attachment.uid.clone()).or_insert_with(begin)
     }
 
     pub(super) fn step_input<'a>(

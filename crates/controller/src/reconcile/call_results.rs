@@ -94,7 +94,7 @@ impl Reconciler {
         let history = self
             .call_histories
             .entry(uid.to_owned())
-            .or_insert_with(|| CallHistory::begin(acting_since, &entry.attachment));
+            .or_insert_with(|| Box::new(CallHistory::begin(acting_since, &entry.attachment)));
         match result {
             Ok(()) => {
                 history.succeeded(call, now);
@@ -128,7 +128,7 @@ impl Reconciler {
                 let history = self
                     .call_histories
                     .entry(attachment.uid.clone())
-                    .or_insert_with(|| CallHistory::begin(since, attachment));
+                    .or_insert_with(|| Box::new(CallHistory::begin(since, attachment)));
                 history.learns_that_it_was_made_here(attachment, now);
                 self.store.wrote_attachment(entry)
             }

@@ -150,7 +150,7 @@ impl Reconciler {
             attachments,
             nodes: self.store.nodes().cloned().collect(),
             nodeenis: self.store.nodeenis().map(|entry| entry.nodeeni.clone()).collect(),
-            assignments: self.assignments.by_node().clone(),
+            assignments: self.assignments.iter().map(|(node, last)| (node.clone(), last.clone())).collect(),
             catalog,
             removals,
             owned: self.deps.ec2.owned_where(|_| true).1,

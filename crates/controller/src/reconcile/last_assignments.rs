@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Assignments by name of the Node.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct LastAssignments {
-    by_node: BTreeMap<String, Assignment>,
+    /// In boxes: a map keeps spare room for values in it.
+    by_node: BTreeMap<String, Box<Assignment>>,
     /// Nodes with ENIs that the spec no longer describes, by UID of the NodeENI.
     outdated: BTreeMap<String, BTreeSet<String>>,
     /// Nodes that would lose ENIs, and why, by UID of the NodeENI.
@@ -16,20 +17,16 @@ pub(super) struct LastAssignments {
 }
 
 impl LastAssignments {
-    pub fn by_node(&self) -> &BTreeMap<String, Assignment> {
-        &self.by_node
-    }
-
     pub fn get(&self, node: &str) -> Option<&Assignment> {
-        self.by_node.get(node)
+        self.by_node.get(node).map(Box::as_ref)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Assignment)> {
-        self.by_node.iter()
+        self.by_node.iter().map(|(node, assignment)| (node, assignment.as_ref()))
     }
 
     pub fn values(&self) -> impl Iterator<Item = &Assignment> {
-        self.by_node.values()
+        self.by_node.values().map(Box::as_ref)
     }
 
     /// The Nodes with outdated ENIs of the NodeENI with this UID.
@@ -42,8 +39,9 @@ impl LastAssignments {
         self.losing.get(uid).into_iter().flatten().map(|(node, cause)| (node, *cause))
     }
 
-    pub fn insert(&mut self, node: String, assignment: Assignment) {
+    pub fn insert(&mut self, node: String, mut assignment: Assignment) {
         self.remove(&node);
+        assignment.shrink_to_fit();
         for uid in assignment.outdated.keys() {
             self.outdated.entry(uid.clone()).or_default().insert(node.clone());
         }
@@ -52,7 +50,7 @@ impl LastAssignments {
                 self.losing.entry(uid.clone()).or_default().insert(node.clone(), cause);
             }
         }
-        self.by_node.insert(node, assignment);
+        self.by_node.insert(node, Box::new(assignment));
     }
 
     pub fn remove(&mut self, node: &str) {

@@ -69,8 +69,8 @@ pub struct Reconciler {
     pub(super) calls: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// Events that are being published. Nothing waits for them.
     pub(super) event_writes: FuturesUnordered<BoxFuture<'static, ()>>,
-    /// Call history by UID of the ENIAttachment.
-    pub(super) call_histories: BTreeMap<String, CallHistory>,
+    /// Call history by UID of the ENIAttachment. There is one for nearly each, and a map keeps spare room for values in it.
+    pub(super) call_histories: BTreeMap<String, Box<CallHistory>>,
     /// The last assignment of each Node.
     pub(super) assignments: LastAssignments,
     /// The Nodes that have not been decided since a NodeENI changed.

@@ -31,7 +31,7 @@ pub enum Watched<T> {
 #[derive(Debug)]
 pub enum Change {
     /// A Node.
-    Node(Watched<ObservedNode>),
+    Node(Watched<Box<ObservedNode>>),
     /// A NodeENI.
     NodeEni(Box<Watched<NodeEniEntry>>),
     /// An ENIAttachment.

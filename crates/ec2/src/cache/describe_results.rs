@@ -5,12 +5,12 @@
 use super::account_evidence::Lookup;
 use super::answered_calls::within;
 use super::entry::Entry;
+use super::instance_lookup::InstanceLookup;
 use super::state::{CacheState, NEVER_SHOWN, Uids};
-use compact_str::CompactString;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::instance_life::{InstanceObservation, InstanceState};
-use multi_eni_plan::observed::{InstanceInterfaces, Missed, ObservedEni, Unshown};
+use multi_eni_plan::observed::{Missed, ObservedEni, Unshown};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl CacheState {
@@ -107,11 +107,8 @@ impl CacheState {
     ) -> Uids {
         for instance in asked {
             let on = |seen: &&ObservedEni| seen.attachment.as_ref().and_then(|a| a.instance.as_ref()) == Some(instance);
-            let mut enis: Vec<ObservedEni> = shown.iter().filter(on).map(|seen| self.kept(seen)).collect();
-            enis.sort_by(|a, b| a.id.cmp(&b.id));
-            // The cache keeps this list for each node, and its capacity grew by doubling.
-            enis.shrink_to_fit();
-            self.finish_instance(instance, began, enis);
+            let enis: Vec<&ObservedEni> = shown.iter().filter(on).collect();
+            self.finish_instance(instance, began, &enis);
         }
         // Only ENIs of this cluster, and ENIs that a lookup requested by ID, have entries.
         let is_known = |seen: &ObservedEni| {
@@ -121,27 +118,16 @@ impl CacheState {
         self.apply_shown(known)
     }
 
-    /// What the lookup of an instance keeps of an ENI: all of it, if it is of this cluster or upstream left it here.
-    fn kept(&self, seen: &ObservedEni) -> ObservedEni {
-        let is_whole = seen.is_of(&self.cluster) || seen.upstreams(&self.cluster).is_some();
-        if is_whole { seen.clone() } else { seen.clone().without_addresses() }
-    }
-
     /// Applies the lookup of one instance. A lookup without the primary interface shows neither the ENIs nor the free slots of
     /// the instance; only `without_primary` records it.
-    fn finish_instance(&mut self, instance: &InstanceId, began: Timestamp, enis: Vec<ObservedEni>) {
-        match enis.iter().find(|seen| seen.is_primary_of(instance)) {
-            Some(primary) => {
-                let (vpc, zone, operator) =
-                    (non_empty(&primary.vpc), non_empty(&primary.zone), primary.operator.clone());
-                let observation = InstanceInterfaces { as_of: began, vpc, zone, operator, enis, without_primary: None };
-                self.instances.insert(instance.clone(), observation);
-            }
+    fn finish_instance(&mut self, instance: &InstanceId, began: Timestamp, enis: &[&ObservedEni]) {
+        match InstanceLookup::of(instance, began, enis, &self.cluster) {
+            Some(lookup) => drop(self.instances.insert(instance.clone(), Box::new(lookup))),
             None => {
-                let new = || InstanceInterfaces { as_of: began, ..InstanceInterfaces::default() };
-                let observation = self.instances.entry(instance.clone()).or_insert_with(new);
-                let since = observation.without_primary.map_or(began, |unshown| unshown.since);
-                observation.without_primary = Some(Unshown { since, as_of: began });
+                let new = || Box::new(InstanceLookup::without_primary(began));
+                let lookup = self.instances.entry(instance.clone()).or_insert_with(new);
+                let since = lookup.without_primary.map_or(began, |unshown| unshown.since);
+                lookup.without_primary = Some(Unshown { since, as_of: began });
             }
         }
     }
@@ -163,9 +149,4 @@ impl CacheState {
     fn counts_as_absence(&self, entry: &Entry, began: Timestamp) -> bool {
         began >= entry.seen.as_of() && entry.seen.last_call.is_none_or(|call| !within(self.lag, call, began))
     }
-}
-
-/// The text; None if EC2's answer left it out.
-fn non_empty(text: &CompactString) -> Option<CompactString> {
-    (!text.is_empty()).then(|| text.clone())
 }

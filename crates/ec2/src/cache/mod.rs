@@ -2,6 +2,7 @@
 //!
 //! - [`state`], [`entry`]: the data, and the rules by which what a Describe shows changes it. Synchronous, no I/O.
 //! - [`describe_results`]: how the end of a Describe changes the data: what it did not show may be absent.
+//! - [`instance_lookup`]: the last lookup of an instance: which ENIs are kept as a whole, and which as neighbours.
 //! - [`comparison`]: whether two observations of an ENI are the same.
 //! - [`write_through`]: what the answers of our own calls add to the data.
 //! - [`answered_calls`]: the answers of our own calls, and how long they override a Describe.
@@ -16,6 +17,7 @@ pub(crate) mod batched_describes;
 pub(crate) mod comparison;
 pub(crate) mod describe_results;
 pub(crate) mod entry;
+pub(crate) mod instance_lookup;
 pub(crate) mod observations;
 pub(crate) mod page_size;
 pub(crate) mod poll;

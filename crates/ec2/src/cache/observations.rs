@@ -99,12 +99,12 @@ impl CacheState {
                     || gone.by_id.is_some_and(|missed| missed.last >= lookup.as_of)
             })
         };
-        let foreign = lookup.enis.iter().filter(|seen| !self.entries.contains_key(&seen.id) && !is_gone(&seen.id));
+        let mut enis = lookup.enis(instance, |id| !self.entries.contains_key(id) && !is_gone(id));
         let known = here.into_iter().flatten().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
         // No resync shows an ENI without this cluster's tag. If the lookup of the instance is newer than the entry of such an ENI
         // and did not show the ENI here, the entry is outdated.
         let still = known.filter(|seen| seen.is_of(&self.cluster) || seen.as_of() >= lookup.as_of);
-        let mut enis: Vec<ObservedEni> = foreign.chain(still).cloned().collect();
+        enis.extend(still.cloned());
         enis.sort_by(|a, b| a.id.cmp(&b.id));
         let (vpc, zone, operator) = (lookup.vpc.clone(), lookup.zone.clone(), lookup.operator.clone());
         let without_primary = lookup.without_primary;

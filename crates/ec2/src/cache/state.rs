@@ -6,10 +6,12 @@ use super::account_evidence::{Home, LookupsByTag};
 use super::answered_calls::{AnsweredCalls, within};
 use super::comparison::same;
 use super::entry::{Entry, Gone};
+use super::instance_lookup::InstanceLookup;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::instance_life::{InstanceObservation, InstanceState};
-use multi_eni_plan::observed::{AttachmentState, Cluster, InstanceInterfaces, ObservedEni};
+use multi_eni_plan::observed::{AttachmentState, Cluster, ObservedEni};
+use multi_eni_plan::string_map::SharedKeys;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// UIDs of ENIAttachments.
@@ -27,6 +29,8 @@ pub(crate) struct CacheState {
     pub(super) cluster: Cluster,
     pub(super) lag: SignedDuration,
     pub(super) entries: BTreeMap<EniId, Box<Entry>>,
+    /// The keys of the tags in `entries`: nearly all ENIs have the same.
+    tag_keys: SharedKeys,
     /// ENIs by the UID in their tag, sorted by ID; nearly always one.
     pub(super) by_uid: BTreeMap<String, Vec<EniId>>,
     /// ENIs by the instance of their attachment, sorted by ID; a few.
@@ -50,7 +54,7 @@ pub(crate) struct CacheState {
     /// ENIAttachments that asked for an ENI whose tags do not name them: since the last resync, and between the two before.
     pub(super) requesters: BTreeMap<EniId, Uids>,
     pub(super) earlier_askers: BTreeMap<EniId, Uids>,
-    pub(super) instances: BTreeMap<InstanceId, InstanceInterfaces>,
+    pub(super) instances: BTreeMap<InstanceId, Box<InstanceLookup>>,
     pub(super) lookups: BTreeMap<InstanceId, InstanceObservation>,
 }
 
@@ -61,6 +65,7 @@ impl CacheState {
             cluster,
             lag,
             entries: BTreeMap::new(),
+            tag_keys: SharedKeys::default(),
             by_uid: BTreeMap::new(),
             by_instance: BTreeMap::new(),
             moving: BTreeSet::new(),
@@ -110,6 +115,7 @@ impl CacheState {
         if same(&entry.seen, &seen) {
             // This is nearly always so, for thousands of ENIs in each resync. The indexes need no update.
             **entry = Entry::new(seen, calls);
+            entry.seen.tags.share_keys(&mut self.tag_keys);
             return None;
         }
         let uid = seen.attachment_uid().map(str::to_owned);
@@ -130,7 +136,7 @@ impl CacheState {
         tagged.or_else(|| self.gone.get(eni).and_then(|gone| gone.uid.clone()))
     }
 
-    pub(super) fn put(&mut self, entry: Entry) {
+    pub(super) fn put(&mut self, mut entry: Entry) {
         let id = entry.seen.id.clone();
         if let Some(old) = self.entries.remove(&id) {
             self.unindex(&old.seen);
@@ -147,6 +153,7 @@ impl CacheState {
                 self.moving.insert(id.clone());
             }
         }
+        entry.seen.tags.share_keys(&mut self.tag_keys);
         self.entries.insert(id, Box::new(entry));
     }
 
@@ -188,7 +195,7 @@ impl CacheState {
     /// Drops all absences except those by our own successful Deletes.
     pub fn forget_absences(&mut self) {
         self.lookups.retain(|_, lookup| lookup.state != InstanceState::Missing);
-        self.instances.retain(|_, observation| observation.without_primary.is_none());
+        self.instances.retain(|_, lookup| lookup.without_primary.is_none());
         self.absent_by_tag.clear();
         self.gone.retain(|_, gone| gone.confirmed().is_some());
         // Until the next resync ends, an ENI that the cache does not hold is not known to be absent.

@@ -169,8 +169,9 @@ pub struct Assignment {
     pub matched: Vec<String>,
     /// The number of ENIs that each NodeENI (by UID) asks for here.
     pub desired: Vec<(String, usize)>,
-    /// The slots that each NodeENI (by UID) asks for here, where they are known.
-    pub slots: BTreeMap<String, BTreeSet<(i32, i32)>>,
+    /// The slots that each NodeENI (by UID) asks for here, where they are known, in ascending order. Lists, because an assignment is
+    /// kept for each node, and the smallest map has room for eleven entries.
+    pub slots: Vec<(String, Vec<(i32, i32)>)>,
     /// Lookups that are needed first.
     pub needs: BTreeSet<Need>,
     /// When to decide again, if nothing changes before.
@@ -191,7 +192,7 @@ pub struct NodeEniAssignment<'a> {
     /// ENIs that it asks for here.
     pub desired: usize,
     /// The slots that it asks for here; None if they are not known.
-    pub slots: Option<&'a BTreeSet<(i32, i32)>>,
+    pub slots: Option<&'a [(i32, i32)]>,
     /// Why it gets no ENI here, or not all.
     pub refused: Vec<&'a Unassigned>,
     /// Its adopted ENIs at another device index than the spec asks for.
@@ -259,6 +260,18 @@ impl Assignment {
         self.losing.get(uid).and_then(|names| names.values().next().copied())
     }
 
+    /// The slots that the NodeENI with this UID asks for here; None if they are not known.
+    pub fn slots_of(&self, uid: &str) -> Option<&[(i32, i32)]> {
+        self.slots.iter().find(|(of, _)| of == uid).map(|(_, slots)| slots.as_slice())
+    }
+
+    /// Gives back the spare capacity of the lists that every node has. For an assignment that is kept.
+    pub fn shrink_to_fit(&mut self) {
+        self.matched.shrink_to_fit();
+        self.desired.shrink_to_fit();
+        self.slots.shrink_to_fit();
+    }
+
     /// The part of this assignment that concerns the NodeENI with this UID.
     pub fn of_nodeeni(&self, uid: &str) -> NodeEniAssignment<'_> {
         NodeEniAssignment {
@@ -267,7 +280,7 @@ impl Assignment {
             outdated: self.outdated.contains_key(uid),
             losing: self.losing_cause(uid),
             desired: self.desired.iter().filter(|(of, _)| of == uid).map(|(_, n)| n).sum(),
-            slots: self.slots.get(uid),
+            slots: self.slots_of(uid),
             refused: self.refused.iter().filter(|refusal| refusal.nodeeni_uid == uid).collect(),
             pinned: self.pinned.iter().filter(|pinned| pinned.nodeeni_uid == uid).collect(),
             waiting: self.waiting.iter().filter(|waits| waits.nodeeni_uid == uid).collect(),

@@ -5,6 +5,7 @@
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError, Class, classify};
 use crate::observed::{InstanceInterfaces, ObservedNode};
+use crate::shared::Shared;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{EniId, InstanceId};
@@ -23,7 +24,7 @@ pub struct AttachRefusal {
     /// The Node's name.
     pub node: String,
     nodeeni_uid: String,
-    request: EniRequest,
+    request: Shared<EniRequest>,
     instance: Option<InstanceId>,
     kind: Option<String>,
     enis: BTreeSet<EniId>,
@@ -100,7 +101,7 @@ impl AttachRefusal {
         interfaces: &InstanceInterfaces,
         now: Timestamp,
     ) -> Option<&str> {
-        let same = self.request == *request && self.applies(node, interfaces, now);
+        let same = *self.request == *request && self.applies(node, interfaces, now);
         same.then_some(self.words.as_str())
     }
 }

@@ -156,7 +156,7 @@ impl NodePlanner<'_> {
         let stored = self.here.iter().map(|attachment| attachment.slot());
         let created =
             self.plan.create.iter().map(|new| (new.spec.request.network_card_index, new.spec.request.device_index));
-        let planned = self.plan.slots.values().flatten().copied();
+        let planned = self.plan.slots.iter().flat_map(|(_, slots)| slots).copied();
         let slots = shown.chain(stored).chain(created).chain(planned);
         slots.filter(|(on, _)| *on == card).map(|(_, index)| index).collect()
     }

@@ -16,7 +16,7 @@ use crate::nodeeni::{EniSpec, NodeEni};
 use crate::observed::ObservedNode;
 use crate::removals::Cause;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Slot = (i32, i32);
 
@@ -102,7 +102,8 @@ impl NodePlanner<'_> {
             matches!(place.why, UnassignedReason::LookupPending(_) | UnassignedReason::LookupFailed(_))
         };
         if !unplaced.iter().any(is_pending) {
-            self.plan.slots.insert(nodeeni.uid.clone(), placed.iter().map(slot_of).collect());
+            let slots: BTreeSet<Slot> = placed.iter().map(slot_of).collect();
+            self.plan.slots.push((nodeeni.uid.clone(), slots.into_iter().collect()));
         }
         let turn = input.permits.get(&nodeeni.uid).and_then(|nodes| nodes.get(&node.name));
         let permit = turn.filter(|turn| turn.may_lose).map(|turn| turn.had);
@@ -135,7 +136,7 @@ impl NodePlanner<'_> {
             if attachment.deselected_since.is_some() {
                 self.plan.reselect.push(attachment.name.clone());
             }
-            if attachment.node_settings != spec.node_settings {
+            if *attachment.node_settings != spec.node_settings {
                 self.plan.reconfigure.push((attachment.name.clone(), spec.node_settings.clone()));
             }
         }

@@ -22,7 +22,7 @@ impl NodePlanner<'_> {
         }
         let shown = interfaces.enis.iter().filter_map(|eni| eni.attachment.as_ref()).map(|at| (at.card, at.index));
         let stored = self.here.iter().map(|attachment| attachment.slot());
-        let planned = self.plan.slots.values().flatten().copied();
+        let planned = self.plan.slots.iter().flat_map(|(_, slots)| slots).copied();
         let slots: BTreeSet<(i32, i32)> = shown.chain(stored).chain(planned).collect();
         (1..request.device_index).all(|index| slots.contains(&(0, index)))
     }

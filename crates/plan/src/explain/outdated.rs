@@ -30,7 +30,7 @@ pub(super) fn outdated<'a>(
     if !assignment.matches(&nodeeni.uid) || attachment.unreadable.is_some() {
         return None;
     }
-    let slots = assignment.slots.get(&nodeeni.uid);
+    let slots = assignment.slots_of(&nodeeni.uid);
     let has_successor = slots.is_some_and(|slots| slots.contains(&attachment.slot()));
     let is_at_its_slot = match slots {
         Some(slots) => slots.contains(&attachment.slot()),

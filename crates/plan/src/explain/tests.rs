@@ -101,7 +101,7 @@ fn each_change_in_place_is_one_call() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let mut of = new_attachment("n0", 1, true);
     of.name = world.assign().create[0].name.clone();
-    of.request = world.assign().create[0].spec.request.clone();
+    of.request = world.assign().create[0].spec.request.clone().into();
     world.attachments = vec![of.clone()];
     let mut seen = attached(&of);
     seen.attachment.as_mut().unwrap().delete_on_termination = false;
@@ -167,7 +167,7 @@ fn a_percentage_for_the_rollout_is_shown_with_its_number_of_nodes() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let mut of = new_attachment("n0", 1, true);
     of.name = world.assign().create[0].name.clone();
-    of.request = world.assign().create[0].spec.request.clone();
+    of.request = world.assign().create[0].spec.request.clone().into();
     of.request.private_ip_count = Some(2);
     world.attachments = vec![of.clone()];
     let mut message = |max: MaxUnavailable| {
@@ -189,7 +189,7 @@ fn terms_that_match_nothing_are_a_problem_though_the_old_eni_stays() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let mut of = new_attachment("n0", 1, true);
     of.name = world.assign().create[0].name.clone();
-    of.request = world.assign().create[0].spec.request.clone();
+    of.request = world.assign().create[0].spec.request.clone().into();
     world.attachments = vec![of.clone()];
     let tags = TagTerm::read(None, &[("tier".to_owned(), "none".to_owned())].into()).unwrap();
     world.catalog.subnets_tagged.insert(tags.clone(), [].into());

@@ -25,6 +25,7 @@ const SAID_FOR: SignedDuration = SignedDuration::from_mins(15);
 /// The changes of one attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Made {
+    attribute: &'static str,
     /// The value that the NodeENI asks for.
     want: String,
     action: &'static str,
@@ -42,13 +43,35 @@ struct UnderWay {
     before: Option<Made>,
 }
 
+/// One entry for each attribute that was changed, sorted by attribute. Nearly every ENI has one entry, so the list gets no spare
+/// capacity.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct ChangesMade(Vec<Made>);
+
+impl ChangesMade {
+    fn get(&self, attribute: &str) -> Option<&Made> {
+        self.0.iter().find(|made| made.attribute == attribute)
+    }
+
+    fn insert(&mut self, made: Made) {
+        self.remove(made.attribute);
+        let place = self.0.partition_point(|other| other.attribute < made.attribute);
+        self.0.reserve_exact(1);
+        self.0.insert(place, made);
+    }
+
+    fn remove(&mut self, attribute: &str) {
+        self.0.retain(|made| made.attribute != attribute);
+    }
+}
+
 /// Changes in place of one ENI, by attribute.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RepairHistory {
-    made: BTreeMap<&'static str, Made>,
+    made: ChangesMade,
     /// Keyed by attribute and action, because one action sets tags and another removes them.
     refused: BTreeMap<(&'static str, &'static str), (String, Failure)>,
-    under_way: Option<UnderWay>,
+    under_way: Option<Box<UnderWay>>,
     /// When a user last asked for a new try. A change that was made before that need not wait longer.
     woken: Option<Timestamp>,
 }
@@ -88,7 +111,7 @@ impl RepairHistory {
         let attribute = change.attribute();
         let before = self.made.get(attribute).cloned();
         self.counts(attribute, change.action(), want.clone(), now);
-        self.under_way = Some(UnderWay { attribute, action: change.action(), want, before });
+        self.under_way = Some(Box::new(UnderWay { attribute, action: change.action(), want, before }));
     }
 
     /// Records that an ENI that came loose was attached again.
@@ -112,13 +135,13 @@ impl RepairHistory {
     fn counts(&mut self, attribute: &'static str, action: &'static str, want: String, now: Timestamp) {
         let again = self.made.get(attribute).filter(|made| made.want == want && now.duration_since(made.last) < LASTS);
         let count = again.map_or(1, |made| made.count.saturating_add(1));
-        self.made.insert(attribute, Made { want, action, last: now, count });
+        self.made.insert(Made { attribute, want, action, last: now, count });
     }
 
     /// Records that the change under way was made.
     pub fn succeeded(&mut self) {
-        if let Some(UnderWay { attribute, action, .. }) = self.under_way.take() {
-            self.refused.remove(&(attribute, action));
+        if let Some(change) = self.under_way.take() {
+            self.refused.remove(&(change.attribute, change.action));
         }
     }
 
@@ -129,23 +152,23 @@ impl RepairHistory {
 
     /// Records that the change under way was not made, so nobody undoes it.
     pub fn not_made(&mut self) {
-        let Some(UnderWay { attribute, before, .. }) = &self.under_way else { return };
-        match before.clone() {
-            Some(before) => drop(self.made.insert(attribute, before)),
-            None => drop(self.made.remove(attribute)),
+        let Some(change) = &self.under_way else { return };
+        match change.before.clone() {
+            Some(before) => self.made.insert(before),
+            None => self.made.remove(change.attribute),
         }
     }
 
     /// How the change under way was refused before. Removes that entry.
     pub fn refused_before(&mut self) -> Option<Failure> {
-        let UnderWay { attribute, action, want, .. } = self.under_way.as_ref()?;
+        let UnderWay { attribute, action, want, .. } = self.under_way.as_deref()?;
         self.refused.remove(&(*attribute, *action)).filter(|(refused, _)| refused == want).map(|(_, failure)| failure)
     }
 
     /// Records how the change under way failed.
     pub fn failed(&mut self, failure: Failure) {
-        if let Some(UnderWay { attribute, action, want, .. }) = self.under_way.take() {
-            self.refused.insert((attribute, action), (want, failure));
+        if let Some(change) = self.under_way.take() {
+            self.refused.insert((change.attribute, change.action), (change.want, failure));
         }
     }
 
@@ -192,10 +215,10 @@ impl RepairHistory {
 
     /// The change that is undone repeatedly, if it is reported now.
     pub(super) fn undone_often(&self, now: Timestamp) -> Option<Undone> {
-        let often = self.made.iter().filter(|(_, made)| made.count >= UNDONE_OFTEN);
-        let reported = often.filter_map(|(attribute, made)| {
+        let often = self.made.0.iter().filter(|made| made.count >= UNDONE_OFTEN);
+        let reported = often.filter_map(|made| {
             let until = made.last.saturating_add(SAID_FOR).unwrap_or(Timestamp::MAX);
-            (now < until).then_some(Undone { attribute, action: made.action, until })
+            (now < until).then_some(Undone { attribute: made.attribute, action: made.action, until })
         });
         reported.max_by_key(|undone| (undone.attribute == ATTACHMENT, undone.until))
     }

@@ -30,7 +30,7 @@ pub(super) async fn all(
     let uid = namespace.metadata.uid.unwrap_or_default();
     let mut store = Store::default();
     let nodes = list::<NodeIdentity>(kube, "nodes", None).await?;
-    fill(&mut store, nodes.iter().map(node_and_pod::node), Change::Node);
+    fill(&mut store, nodes.iter().map(|node| Box::new(node_and_pod::node(node))), Change::Node);
     let crd = |plural| Some(CrdKind { plural, may_be_missing: before_install });
     let nodeenis = list::<DeserializeGuard<NodeENI>>(kube, "nodeenis.networking.k8s.aws", crd("nodeenis")).await?;
     let entries = nodeenis.iter().map(|object| as_if_guarded(NodeEniEntry::read(&object.0)));

@@ -21,25 +21,36 @@ fn an_instance_shows_foreign_enis_of_its_lookup_and_our_enis_of_the_cache() {
     assert_eq!(observation.without_primary, Some(Unshown { since: at(10), as_of: at(10) }));
 }
 
-/// Otherwise, an ENIAttachment would be created for the ENI and deleted again without end.
-/// The VPC CNI has up to 50 addresses on each of its ENIs, and nothing here ever reads them.
+/// The VPC CNI has several ENIs on each instance, with up to 50 addresses each. Decisions read only a slot of each, its description, and
+/// that it is of the VPC CNI.
 #[test]
-fn a_neighbour_is_kept_without_its_addresses() {
+fn foreign_enis_are_kept_as_neighbours_and_all_others_as_a_whole() {
     let mut cache = cache();
-    let ips: Vec<_> = (1..=30).map(|n| format!("10.0.0.{n}").into()).collect();
-    let whole = |seen: ObservedEni| ObservedEni { private_ips: ips.clone(), ..seen };
-    let neighbour = [("cluster.k8s.amazonaws.com/name", "demo")];
-    let neighbour = ObservedEni { tags: StringMap::from(neighbour), ..on(9, Attached, 0) };
+    let whole = |seen: ObservedEni| ObservedEni {
+        private_ips: (1..=30).map(|n| format!("10.0.0.{n}").into()).collect(),
+        description: "aws-K8S-i-00000001".into(),
+        ..seen
+    };
+    let of_vpc_cni = [("cluster.k8s.amazonaws.com/name", "demo"), (names::TAG_VPC_CNI_INSTANCE, "i-00000001")];
+    let neighbour = ObservedEni { tags: StringMap::from(of_vpc_cni), ..on(9, Detaching, 0) };
     let upstreams =
         [(names::UPSTREAM_TAG_MANAGED_BY, names::UPSTREAM_MANAGER), (names::UPSTREAM_TAG_NODEENI, "storage")];
     let upstreams = ObservedEni { tags: StringMap::from(upstreams), ..on(8, Attached, 0) };
     let all = [primary(0), neighbour, upstreams, on(1, Attached, 0)].map(whole);
-    cache.finish_instances(at(0), &BTreeSet::from([instance()]), all.into());
+    cache.finish_instances(at(0), &BTreeSet::from([instance()]), all.clone().into());
     let kept = cache.instance_interfaces(&instance()).unwrap().enis;
-    let kept: Vec<_> = kept.iter().map(|seen| (seen.id.clone(), seen.private_ips.len())).collect();
-    assert_eq!(kept, [(id(1), 30), (id(8), 30), (id(9), 0), (id(99), 0)]);
+    let [primary, neighbour, upstreams, own] = &all;
+    assert_eq!(kept[..2], [own.clone(), upstreams.clone()]);
+    let tag = |seen: &ObservedEni| seen.tags.get(names::TAG_VPC_CNI_INSTANCE).map(str::to_owned);
+    let read = |seen: &ObservedEni| {
+        let at = seen.attachment.clone().map(|at| (at.instance, at.card, at.index, at.state));
+        (seen.id.clone(), seen.description.clone(), at, tag(seen))
+    };
+    assert_eq!(kept[2..].iter().map(read).collect::<Vec<_>>(), [read(neighbour), read(primary)]);
+    assert!(kept[2..].iter().all(|seen| seen.private_ips.is_empty() && seen.tags.len() <= 1));
 }
 
+/// Otherwise, an ENIAttachment would be created for the ENI and deleted again without end.
 #[test]
 fn an_eni_that_a_lookup_by_id_missed_is_not_on_its_instance_until_a_lookup_shows_it_again() {
     let mut cache = cache();
@@ -48,7 +59,8 @@ fn an_eni_that_a_lookup_by_id_missed_is_not_on_its_instance_until_a_lookup_shows
     cache.finish_instances(at(0), &asked, vec![primary(0), foreign(0)]);
     cache.observation("uid", Some(&id(9)));
     cache.finish_lookup_by_id(at(5), &by_id_asked, vec![]);
-    assert_eq!(cache.instance_interfaces(&instance()).unwrap().enis, [primary(0).without_addresses()]);
+    let shown = cache.instance_interfaces(&instance()).unwrap().enis;
+    assert_eq!(shown.iter().map(|seen| &seen.id).collect::<Vec<_>>(), [&id(99)]);
     cache.finish_instances(at(10), &asked, vec![primary(10), foreign(10)]);
     assert_eq!(cache.instance_interfaces(&instance()).unwrap().enis.len(), 2);
     assert!(matches!(cache.observation("uid", Some(&id(9))), Observation::Seen(_)), "both say the same");

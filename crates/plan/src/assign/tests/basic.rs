@@ -231,6 +231,6 @@ fn settings_for_the_node_agent_follow_the_nodeeni_without_a_new_eni() {
     assert_eq!(next.reconfigure.len(), 1, "{next:?}");
     assert_eq!(next.reconfigure[0].1.mtu, Some(9001));
     assert!(next.create.is_empty() && next.delete.is_empty() && next.outdated.is_empty());
-    world.attachments[0].node_settings = next.reconfigure[0].1.clone();
+    world.attachments[0].node_settings = next.reconfigure[0].1.clone().into();
     assert!(world.assign().is_settled());
 }

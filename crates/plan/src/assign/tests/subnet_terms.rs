@@ -56,7 +56,7 @@ fn attached(world: &mut World) {
     world.interfaces.as_mut().unwrap().as_of = world.now;
     let created = world.assign().create.remove(0);
     let mut attachment = new_attachment("n0", 1, true);
-    (attachment.name, attachment.request) = (created.name, created.spec.request);
+    (attachment.name, attachment.request) = (created.name, created.spec.request.into());
     attachment.request.subnet_id = SUBNET_A.to_owned();
     attachment.status.eni_id = Some("eni-00000001".to_owned());
     set(&mut attachment.status.conditions, ConditionUpdate::new(types::ATTACHED, true, "Test", ""), None, at(0));
@@ -344,7 +344,7 @@ fn an_eni_that_ec2_refused_to_attach_is_not_tried_in_another_subnet() {
         let new = world.assign().create.remove(0);
         assert_eq!(new.spec.request.subnet_id, SUBNET_A);
         let mut gone = new_attachment("n0", 1, false);
-        (gone.name, gone.request) = (new.name, new.spec.request);
+        (gone.name, gone.request) = (new.name, new.spec.request.into());
         let mut refuse = |world: &mut World, code: &str, message: &str| {
             let (action, code, message) = ("AttachNetworkInterface".to_owned(), code.to_owned(), message.to_owned());
             let error = CallError::Answered { code: code.clone(), message: message.clone() };

@@ -26,7 +26,7 @@ fn world(edit: impl FnOnce(&mut EniSpec)) -> World {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let created = world.assign().create.remove(0);
     let mut attachment = new_attachment("n0", 1, true);
-    (attachment.name, attachment.request) = (created.name, created.spec.request);
+    (attachment.name, attachment.request) = (created.name, created.spec.request.into());
     attachment.status.eni_id = Some("eni-00000001".to_owned());
     set(&mut attachment.status.conditions, ConditionUpdate::new(types::ATTACHED, true, "Test", ""), None, at(0));
     world.attachments = vec![attachment];

@@ -50,7 +50,7 @@ fn an_eni_that_ec2_refuses_to_attach_is_deleted_and_created_again_only_after_a_c
         let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
         let new = world.assign().create.pop().unwrap();
         let mut mine = new_attachment("n0", 1, false);
-        (mine.name, mine.request) = (new.name, new.spec.request);
+        (mine.name, mine.request) = (new.name, new.spec.request.into());
         mine.status.eni_id = Some("eni-0123456789abcdef0".to_owned());
         mine.status.last_error = Some(LastError {
             action: "AttachNetworkInterface".to_owned(),
@@ -125,7 +125,7 @@ fn an_interface_that_left_between_the_refusal_and_the_deletion_is_a_change() {
     unseen.take(&then);
     assert!(!AttachRefusal::is_of_its_slot(&taken, Some(&unseen)));
     let new = world.assign().create[0].clone();
-    let attachment = Attachment { request: new.spec.request.clone(), ..new_attachment("n0", 1, false) };
+    let attachment = Attachment { request: new.spec.request.clone().into(), ..new_attachment("n0", 1, false) };
     let record = AttachRefusal::of(&attachment, world.node.as_ref(), world.interfaces.as_ref(), &at_refusal, world.now);
     world.refused_attach.insert(new.name.clone(), record);
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::confirmation::TermEdits;
+use crate::observed::{Neighbour, ObservedEni};
 use multi_eni_api::ids::SecurityGroupId;
 
 pub(crate) const SUBNET_A: &str = "subnet-0f59b4f14737be9ad";
@@ -31,7 +32,8 @@ pub(crate) fn new_attachment(node: &str, index: i32, ready: bool) -> Attachment 
         adopted: None,
         recovered: false,
         labelled: true,
-        request: multi_eni_api::EniRequest { subnet_id: SUBNET_A.into(), device_index: index, ..Default::default() },
+        request: multi_eni_api::EniRequest { subnet_id: SUBNET_A.into(), device_index: index, ..Default::default() }
+            .into(),
         node_settings: Default::default(),
         deselected_since: None,
         unreadable: None,
@@ -148,7 +150,24 @@ impl World {
         }
     }
 
+    /// The decision. The cache of EC2 keeps foreign ENIs as neighbours, and the decision must be the same with those.
     pub fn assign(&self) -> Assignment {
+        let assignment = self.assign_with(self.interfaces.as_ref());
+        let kept = self.interfaces.clone().map(|interfaces| self.as_kept(interfaces));
+        assert_eq!(self.assign_with(kept.as_ref()), assignment, "with the foreign ENIs as neighbours");
+        assignment
+    }
+
+    fn as_kept(&self, interfaces: InstanceInterfaces) -> InstanceInterfaces {
+        let Some(Ok(instance)) = self.node.as_ref().map(|node| &node.instance) else { return interfaces };
+        let kept = |eni: &ObservedEni| match eni.is_foreign(&self.cluster) {
+            true => Neighbour::of(eni).observed(instance, interfaces.as_of),
+            false => eni.clone(),
+        };
+        InstanceInterfaces { enis: interfaces.enis.iter().map(kept).collect(), ..interfaces }
+    }
+
+    fn assign_with(&self, interfaces: Option<&InstanceInterfaces>) -> Assignment {
         let pods: Vec<&ObservedPod> = self.pods.iter().flatten().collect();
         assign(Input {
             cluster: &self.cluster,
@@ -158,7 +177,7 @@ impl World {
             attachments: &self.attachments.iter().collect::<Vec<_>>(),
             catalog: &self.catalog,
             region: self.region.as_deref(),
-            instance: self.interfaces.as_ref(),
+            instance: interfaces,
             states: &|_| self.state,
             states_failure: self.states_failure.as_ref(),
             pods: match &self.pods {
@@ -199,7 +218,7 @@ impl World {
             made.name = new.name.clone();
             made.nodeeni = new.spec.node_eni_name.clone();
             made.nodeeni_uid = new.spec.node_eni_uid.clone();
-            made.request = new.spec.request.clone();
+            made.request = new.spec.request.clone().into();
             made.created = self.now;
             self.attachments.push(made);
         }

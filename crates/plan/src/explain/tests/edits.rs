@@ -21,8 +21,8 @@ fn in_use() -> (World, Attachment) {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let mut of = new_attachment("n0", 1, true);
     of.name = world.assign().create[0].name.clone();
-    of.request = world.assign().create[0].spec.request.clone();
-    of.node_settings = world.nodeenis[0].spec.as_ref().unwrap().node_settings.clone();
+    of.request = world.assign().create[0].spec.request.clone().into();
+    of.node_settings = world.nodeenis[0].spec.as_ref().unwrap().node_settings.clone().into();
     set(&mut of.status.conditions, ConditionUpdate::new(types::ATTACHED, true, "Test", ""), None, at(0));
     of.status.eni_id = Some("eni-00000000000000007".to_owned());
     world.attachments = vec![of.clone()];

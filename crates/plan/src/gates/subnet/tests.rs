@@ -34,7 +34,7 @@ fn observed_subnet(free_addresses: i32, seconds: i64) -> ObservedSubnet {
 }
 
 fn request() -> EniRequest {
-    EniRequest { subnet_id: SUBNET.into(), ..new_attachment("n0", 1, false).request }
+    EniRequest { subnet_id: SUBNET.into(), ..EniRequest::clone(&new_attachment("n0", 1, false).request) }
 }
 
 /// Sends the Creates of 55 waiting ENIAttachments that may be sent at this moment; returns their UIDs.
@@ -188,7 +188,7 @@ fn a_new_process_restores_the_gate_from_the_statuses() {
     let call_history = || CallHistory { failure: Some(failure(1)), ..CallHistory::made(at(0)) };
     let (mut a, b) = (new_attachment("n0", 1, false), new_attachment("n1", 1, false));
     a.status.eni_id = None;
-    a.request = request();
+    a.request = request().into();
     let subnets = SubnetGate::from_histories([(&a, call_history()), (&b, CallHistory::made(at(0)))].into_iter());
     assert_eq!(subnets.judge(&request(), None, at(2), COOLDOWN), SubnetDecision::Lookup);
 }

@@ -88,7 +88,7 @@ impl Model {
                 eni_attachment.deselected_since = None;
             }
             for (_, settings) in assignment.reconfigure.iter().filter(|(name, _)| *name == eni_attachment.name) {
-                eni_attachment.node_settings = settings.clone();
+                eni_attachment.node_settings = settings.clone().into();
             }
         }
     }
