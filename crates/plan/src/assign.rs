@@ -9,6 +9,7 @@ mod assignment;
 mod attach_refusals;
 mod desired;
 mod duplicate_nodes;
+mod existing_eni_request;
 mod group_terms;
 mod highest_free;
 mod input;

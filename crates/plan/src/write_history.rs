@@ -2,16 +2,18 @@
 //! may be sent again, which refusals stand, and what the log and the NodeENIs report. The keys `K` are those of the
 //! caller's work queue. This file sends nothing.
 
+mod pending_write;
 mod refusal;
 mod target;
 #[cfg(test)]
 mod tests;
 mod undone;
 
+pub use pending_write::PendingWrite;
 pub use refusal::Answer;
 pub use target::{Target, Write};
 
-use crate::backoff::{Content, Ended, Tries};
+use crate::backoff::{Ended, Tries};
 use crate::problem::Problem;
 use jiff::Timestamp;
 use refusal::{Refusal, ReportedRefusals};
@@ -19,19 +21,6 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hasher};
 use undone::Undone;
-
-/// A write that was decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingWrite {
-    /// The target of the write.
-    pub target: Target,
-    /// Its content, as digests.
-    pub content: Content,
-    /// UID of the NodeENI that it is for.
-    pub nodeeni: String,
-    /// The Node that it is for. None: it is for the NodeENI as a whole.
-    pub node: Option<String>,
-}
 
 /// How a write ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //!
 //! This file makes no request. It asks for a lookup of the instance if the last one is too old.
 
+use super::existing_eni_request::request_of;
 use super::input::Input;
 use super::new_attachment::NewAttachment;
 use super::planner::NodePlanner;
@@ -17,7 +18,6 @@ use crate::observed::{
 };
 use crate::selected_subnets::Selection;
 use jiff::SignedDuration;
-use multi_eni_api::EniRequest;
 use multi_eni_api::ids::{InstanceId, SubnetId};
 
 /// The greatest age of a lookup that does not show an ENI in upstream's status. The age counts from the first page of the
@@ -134,31 +134,6 @@ fn adopted(
     input: &Input<'_>,
 ) -> NewAttachment {
     NewAttachment::new(node, instance, nodeeni, request_of(input, nodeeni, (eni, subnet, at)), Some(eni))
-}
-
-/// The request that describes an ENI as it is now. Differences to the spec are then repaired in place, or the ENI is replaced in
-/// its turn of the rollout.
-pub(super) fn request_of(
-    input: &Input<'_>,
-    nodeeni: &NodeEni,
-    (eni, subnet, at): (&ObservedEni, &SubnetId, &ObservedAttachment),
-) -> EniRequest {
-    let spec = nodeeni.spec.as_ref().ok();
-    let cidr = input.catalog.subnets.get(subnet).map(|observed_subnet| observed_subnet.cidr.clone());
-    EniRequest {
-        subnet_id: subnet.to_string(),
-        subnet_cidr: cidr,
-        security_group_ids: eni.groups.iter().map(ToString::to_string).collect(),
-        device_index: at.index,
-        network_card_index: at.card,
-        description: eni.description.chars().take(255).collect(),
-        tags: spec.map(|spec| spec.tags.clone()).unwrap_or_default(),
-        ipv4_prefix_count: None,
-        ipv6_address_count: None,
-        ipv6_prefix_count: None,
-        private_ip_count: None,
-        connection_tracking: None,
-    }
 }
 
 /// The ENIAttachment whose ENI was adopted from upstream in this subnet. It keeps its slot.

@@ -4,7 +4,7 @@
 //! An ENI that is attached in a slot where its NodeENI asks for one is adopted in place, because it may carry traffic. An ENI
 //! that no NodeENI asks for is [an orphan](crate::orphans) and is not handled here.
 
-use super::adoption;
+use super::existing_eni_request::request_of;
 use super::input::Input;
 use super::new_attachment::NewAttachment;
 use super::slots::occupant;
@@ -90,7 +90,7 @@ pub(super) fn lost(
     let request = if request.subnet_id == subnet.as_str() {
         request.clone()
     } else {
-        adoption::request_of(input, nodeeni, (eni, subnet, at))
+        request_of(input, nodeeni, (eni, subnet, at))
     };
     let mut adopts = NewAttachment::new(node, instance, nodeeni, request, Some(eni));
     adopts.spec.recovered = true;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::backoff::Content;
 use jiff::SignedDuration;
 
 fn at(seconds: i64) -> Timestamp {

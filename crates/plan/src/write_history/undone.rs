@@ -1,7 +1,8 @@
 //! Writes that the API server accepts and that do not last: a mutating webhook, a GitOps tool or a CRD of another version
 //! removes their content, and they are decided again. A write whose content is still there when its back-off is over has lasted.
 
-use super::{PendingWrite, Target, Write};
+use super::pending_write::PendingWrite;
+use super::target::{Target, Write};
 use crate::backoff::Tries;
 use crate::ec2_messages::second;
 use crate::problem::Problem;
