@@ -3,13 +3,13 @@
 //! `assign` makes no request and writes nothing. The same input always gives the same plan, and a plan that has been applied is
 //! followed by a settled one.
 
-mod adopted_request;
 mod adoption;
 mod another_index;
 mod assignment;
 mod attach_refusals;
 mod desired;
 mod duplicate_nodes;
+mod existing_eni_request;
 mod group_terms;
 mod highest_free;
 mod input;

@@ -5,7 +5,7 @@
 //!
 //! This file makes no request. It asks for a lookup of the instance if the last one is too old.
 
-use super::adopted_request::request_of;
+use super::existing_eni_request::request_of;
 use super::input::Input;
 use super::new_attachment::NewAttachment;
 use super::planner::NodePlanner;

@@ -4,7 +4,7 @@
 //! An ENI that is attached in a slot where its NodeENI asks for one is adopted in place, because it may carry traffic. An ENI
 //! that no NodeENI asks for is [an orphan](crate::orphans) and is not handled here.
 
-use super::adopted_request::request_of;
+use super::existing_eni_request::request_of;
 use super::input::Input;
 use super::new_attachment::NewAttachment;
 use super::slots::occupant;

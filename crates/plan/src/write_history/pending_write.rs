@@ -1,4 +1,4 @@
-//! A write to the API server, before it is sent.
+//! A write that was decided, as data.
 
 use super::target::Target;
 use crate::backoff::Content;

@@ -1,4 +1,4 @@
-//! The request of an ENIAttachment whose ENI exists already: of upstream's controller, or of a lost ENIAttachment.
+//! The Create request that describes an ENI which exists: what the ENIAttachment that adopts the ENI has in its spec.
 
 use super::input::Input;
 use crate::nodeeni::NodeEni;
