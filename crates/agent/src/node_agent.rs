@@ -162,7 +162,7 @@ impl NodeAgent {
     /// Makes the steps of a plan of the network.
     fn make(&mut self, plan: &Plan) -> Turn {
         let Applied { failed, counts } =
-            apply(&plan.steps, &mut self.socket, &mut self.ledger, &self.directories.kernel);
+            apply(&plan.steps, self.settings.protocol, &mut self.socket, &mut self.ledger, &self.directories.kernel);
         let steps = plan.steps.iter().map(|planned| planned.step.to_string()).collect();
         Turn { steps, failed, counts, ..Turn::default() }
     }

@@ -305,10 +305,16 @@ fn kernel_events(agent: &mut NodeAgent) -> Result<mpsc::Receiver<Event>, AgentEr
         loop {
             match socket.wait() {
                 // A full channel has an event that asks for the same look.
-                Ok(event) => match send.try_send(event) {
+                Ok(event @ Event::Changed) => match send.try_send(event) {
                     Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => {}
                     Err(mpsc::error::TrySendError::Closed(_)) => return,
                 },
+                // A loss is counted, so it waits for its place.
+                Ok(event @ Event::Lost) => {
+                    if send.blocking_send(event).is_err() {
+                        return;
+                    }
+                }
                 Err(error) => {
                     tracing::error!(%error, "the socket for events of the kernel failed");
                     return;
