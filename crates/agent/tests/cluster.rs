@@ -12,7 +12,7 @@ use rig::{Rig, eni, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Applies a part of a status with the agent's field manager, with a token.
 fn report(
@@ -160,42 +160,6 @@ fn the_agent_of_the_chart_configures_its_node_and_writes_no_more_than_its_own_pa
     // Nobody else is affected.
     plane.kubectl(&["delete", "eniattachment", &mine])?.success()?;
     until("the agent has taken back what it did", || !rig.state().contains("lookup 10001"));
-    agent.terminate()?;
-    assert!(agent.wait_end(Duration::from_secs(10))?.success(), "{}", agent.log());
-    plane.passed();
-    Ok(())
-}
-
-/// The watch ends with the API server, and begins anew with the next one.
-#[test]
-fn what_changes_after_the_api_server_has_restarted_is_followed() -> Result<(), Failure> {
-    let rig = Rig::new();
-    let mut plane = ControlPlane::start()?;
-    let set = container::install(&plane)?;
-    let token = container::token(&plane, &set, "node1")?;
-    let first = attached(&plane, "node1", 1)?;
-    let binary = Path::new(env!("CARGO_BIN_EXE_multi-eni-agent"));
-    let mut agent = container::start(&plane, &set, "node1", &token, binary)?;
-    rig.attach(&eni(1));
-    let is_configured = |plane: &ControlPlane, name: &str| {
-        condition(&read(plane, name), "Configured").is_some_and(|condition| condition["status"] == "True")
-    };
-    until("the agent has reported", || is_configured(&plane, &first));
-    let configured = rig.state();
-    plane.restart_apiserver()?;
-    assert_eq!(rig.state(), configured, "nothing is taken back while the API server does not answer");
-
-    let second = attached(&plane, "node1", 2)?;
-    rig.attach(&eni(2));
-    // The watch waits longer after each failure, up to half a minute.
-    let deadline = Instant::now() + Duration::from_secs(90);
-    while !is_configured(&plane, &second) {
-        assert!(agent.ended()?.is_none() && Instant::now() < deadline, "{}", agent.log());
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    plane.kubectl(&["delete", "eniattachment", &first])?.success()?;
-    until("the agent has taken back what it did", || !rig.state().contains("lookup 10001"));
-    assert!(rig.state().contains("from 10.0.1.12 lookup 10002"), "{}", rig.state());
     agent.terminate()?;
     assert!(agent.wait_end(Duration::from_secs(10))?.success(), "{}", agent.log());
     plane.passed();

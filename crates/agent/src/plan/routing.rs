@@ -81,14 +81,18 @@ impl Routing<'_> {
         let mut others = BTreeSet::new();
         for wanted in &self.desired.rules {
             match self.provider_of_rule(wanted).filter(|rule| !self.own.contains(rule.protocol)) {
-                Some(rule) => drop(others.insert(Author::of_rule(rule, self.wanted))),
+                Some(rule) => {
+                    others.insert(Author::of_rule(rule, self.wanted));
+                }
                 None => agent = true,
             }
         }
         let of_rules = others.clone();
         for wanted in &self.desired.routes {
             match self.provider_of_route(wanted).filter(|route| !self.own.contains(route.protocol)) {
-                Some(route) => drop(others.insert(Author::of_route(route, &of_rules))),
+                Some(route) => {
+                    others.insert(Author::of_route(route, &of_rules));
+                }
                 None => agent = true,
             }
         }
