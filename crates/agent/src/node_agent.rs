@@ -8,6 +8,7 @@ use crate::dpdk::settings::DpdkSettings;
 use crate::ledger_file::LedgerFile;
 use crate::netlink::{NetlinkError, NetlinkSocket, dump};
 use crate::node::Node;
+use crate::plan::own_protocols::with_current_protocol;
 use crate::plan::report::EniReport;
 use crate::plan::{Plan, Settings, plan};
 use crate::run_files;
@@ -144,7 +145,8 @@ impl NodeAgent {
         let node = self.observe()?;
         let seen = self.binder.observe(wanted);
         let ledger = self.ledger.ledger();
-        let dpdk = self.binder.plan(&seen, &node, ledger, wanted, &self.settings);
+        let as_of_now = with_current_protocol(&node, &self.settings, ledger);
+        let dpdk = self.binder.plan(&seen, &as_of_now, ledger, wanted, &self.settings);
         let network = plan(&node, ledger, &followed(wanted, &dpdk), &self.settings);
         let network = Plan { reports: joined(network.reports, &dpdk.reports), ..network };
         Ok(Look { network, dpdk })

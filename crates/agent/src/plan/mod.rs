@@ -17,7 +17,7 @@ pub(crate) mod find_link;
 pub(crate) mod model;
 mod node_network;
 pub(crate) mod obstacles;
-mod own_protocols;
+pub(crate) mod own_protocols;
 pub mod planner;
 #[cfg(test)]
 mod properties;

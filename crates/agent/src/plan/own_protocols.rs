@@ -3,6 +3,8 @@
 
 use super::settings::Settings;
 use crate::ledger::Ledger;
+use crate::node::Node;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// The protocol numbers of the agent.
@@ -32,4 +34,22 @@ impl<'a> OwnProtocols<'a> {
     pub(super) fn is_recorded(self) -> bool {
         self.of_ledger.contains(&self.current)
     }
+}
+
+/// The node as if all that is the agent's had the number of now, for decisions that know this one number alone.
+pub(crate) fn with_current_protocol<'a>(node: &'a Node, settings: &Settings, ledger: &Ledger) -> Cow<'a, Node> {
+    let own = OwnProtocols::new(settings, ledger);
+    if ledger.protocols.iter().all(|protocol| *protocol == own.current) {
+        return Cow::Borrowed(node);
+    }
+    let mut node = node.clone();
+    let routes = node.routes.iter_mut().map(|route| &mut route.protocol);
+    let rules = node.rules.iter_mut().map(|rule| &mut rule.protocol);
+    let addresses = node.addresses.iter_mut().map(|address| &mut address.protocol);
+    routes
+        .chain(rules)
+        .chain(addresses)
+        .filter(|protocol| own.contains(**protocol))
+        .for_each(|protocol| *protocol = own.current);
+    Cow::Owned(node)
 }

@@ -2,6 +2,7 @@
 
 use super::author::Author;
 use super::model::{OURS, eni, foreign_default, make_as, node, settings};
+use super::own_protocols::with_current_protocol;
 use super::report::{Obstacle, Outcome};
 use super::{Plan, Settings, plan};
 use crate::ledger::Ledger;
@@ -203,6 +204,24 @@ fn after_a_change_of_the_protocol_number_everything_stays_and_is_the_agents() {
     assert_eq!((of_prefix(&node, "10.0.1.224/28"), of_prefix(&node, "10.0.1.208/28")), (Some(100), None));
     turn_as(100, &mut node, &mut ledger, &[]);
     assert_eq!((node, ledger), (node_with_networks(), Ledger::default()));
+}
+
+/// A device is bound for DPDK although its link has things of the agent with a number of before.
+#[test]
+fn what_has_a_number_of_before_looks_like_what_has_the_one_of_now() {
+    let (mut node, mut ledger) = (node_with_networks(), Ledger::default());
+    turn_as(218, &mut node, &mut ledger, &[eni(1)]);
+    node.routes.push(Route { protocol: 219, ..foreign_default(9) });
+    let seen = with_current_protocol(&node, &settings(), &ledger);
+    let protocols = |node: &Node| {
+        let routes = node.routes.iter().map(|route| route.protocol);
+        let others = node.rules.iter().map(|rule| rule.protocol).chain(node.addresses.iter().map(|a| a.protocol));
+        routes.chain(others).collect::<Vec<u8>>()
+    };
+    let expected: Vec<u8> = protocols(&node).into_iter().map(|p| if p == 218 { OURS } else { p }).collect();
+    assert!(expected.contains(&OURS) && expected.contains(&219));
+    assert_eq!(protocols(&seen), expected);
+    assert_eq!(protocols(&with_current_protocol(&node, &settings(), &Ledger::default())), protocols(&node));
 }
 
 /// The new number is in the ledger before the first thing has it, although the ledger knows the link.
