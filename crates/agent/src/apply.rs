@@ -1,6 +1,7 @@
 //! Executes the steps of a plan. A step that fails ends the steps of its ENI, and the other ENIs go on. A new observation after
 //! that is what reads the steps back: a step that did not take is in the next plan again.
 
+use crate::ledger::Ledger;
 use crate::ledger_file::LedgerFile;
 use crate::netlink::{NetlinkSocket, change};
 use crate::plan::step::{PlannedStep, Step};
@@ -46,9 +47,10 @@ impl Applied {
     }
 }
 
-/// Executes the steps in order.
+/// Executes the steps in order. The ledger gets the protocol number with each link.
 pub fn apply(
     steps: &[PlannedStep],
+    protocol: u8,
     socket: &mut NetlinkSocket,
     ledger: &mut LedgerFile,
     files: &KernelFiles,
@@ -62,7 +64,11 @@ pub fn apply(
         }
         let result = match step {
             Step::Remember(entry) => {
-                ledger.update(|ledger| ledger.remember(entry.clone())).map_err(|error| error.to_string())
+                let remember = |ledger: &mut Ledger| {
+                    ledger.remember(entry.clone());
+                    ledger.remember_protocol(protocol);
+                };
+                ledger.update(remember).map_err(|error| error.to_string())
             }
             Step::Forget(mac) => ledger.update(|ledger| ledger.forget(*mac)).map_err(|error| error.to_string()),
             Step::SetAcceptRa { name, value } => files.set_accept_ra(name, *value).map_err(|error| error.to_string()),

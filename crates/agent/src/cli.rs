@@ -5,21 +5,17 @@ use crate::device_plugin::pods::{Pods, take_back};
 use crate::dpdk::settings::DpdkSettings;
 use crate::node_agent::Directories;
 use crate::plan::Settings;
+use crate::plan::settings::is_protocol_in_use;
 use crate::sysfs::KernelFiles;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Protocol numbers that are in use: those of the kernel and of boot and static configuration, of routing daemons and DHCP clients, of
-/// Babel, of Open/R, and of the protocols of FRR. The agent would take the routes of such a program for its own.
-const PROTOCOLS_IN_USE: [RangeInclusive<u8>; 5] = [0..=4, 8..=18, 42..=42, 99..=99, 186..=192];
 
 /// Reads a protocol number that no known program uses.
 fn free_protocol(text: &str) -> Result<u8, String> {
     let number: u8 = text.parse().map_err(|_| format!("{text:?} is no number from 0 to 255"))?;
-    if PROTOCOLS_IN_USE.iter().any(|range| range.contains(&number)) {
+    if is_protocol_in_use(number) {
         return Err(format!("other programs use the protocol {number}, and the agent would remove their routes"));
     }
     Ok(number)

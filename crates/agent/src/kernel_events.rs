@@ -45,8 +45,12 @@ pub fn kernel_events(agent: &mut NodeAgent) -> Result<Receiver<Event>, AgentErro
 }
 
 fn is_open(send: &Sender<Event>, event: Event) -> bool {
-    // A full channel has an event that asks for the same look.
-    !matches!(send.try_send(event), Err(TrySendError::Closed(_)))
+    match event {
+        // A full channel has an event that asks for the same look.
+        Event::Changed => !matches!(send.try_send(event), Err(TrySendError::Closed(_))),
+        // A loss is counted, so it waits for its place.
+        Event::Lost => send.blocking_send(event).is_ok(),
+    }
 }
 
 fn spawn(

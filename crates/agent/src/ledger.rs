@@ -4,6 +4,7 @@
 
 use crate::node::Mac;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// One link.
@@ -46,12 +47,15 @@ pub struct Ledger {
     /// The links, by MAC address.
     #[serde(default)]
     pub links: Vec<LedgerEntry>,
+    /// The protocol numbers with which the agent has set routes, rules and addresses: several after a change of `--route-protocol`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub protocols: BTreeSet<u8>,
 }
 
 impl Ledger {
     /// An empty ledger of a boot.
     pub fn of_boot(boot_id: &str) -> Self {
-        Self { boot_id: boot_id.to_owned(), links: Vec::new() }
+        Self { boot_id: boot_id.to_owned(), ..Self::default() }
     }
 
     /// The entry of a link.
@@ -66,13 +70,21 @@ impl Ledger {
 
     /// Adds or replaces an entry.
     pub fn remember(&mut self, entry: LedgerEntry) {
-        self.forget(entry.mac);
+        self.links.retain(|old| old.mac != entry.mac);
         self.links.push(entry);
         self.links.sort_by_key(|entry| entry.mac);
     }
 
-    /// Removes an entry.
+    /// Adds a protocol number with which the agent sets things.
+    pub fn remember_protocol(&mut self, protocol: u8) {
+        self.protocols.insert(protocol);
+    }
+
+    /// Removes an entry. After the last one nothing of the agent is left on the node, with any protocol number.
     pub fn forget(&mut self, mac: Mac) {
         self.links.retain(|entry| entry.mac != mac);
+        if self.links.is_empty() {
+            self.protocols.clear();
+        }
     }
 }

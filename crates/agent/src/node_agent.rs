@@ -8,6 +8,7 @@ use crate::dpdk::settings::DpdkSettings;
 use crate::ledger_file::LedgerFile;
 use crate::netlink::{NetlinkError, NetlinkSocket, dump};
 use crate::node::Node;
+use crate::plan::own_protocols::with_current_protocol;
 use crate::plan::report::EniReport;
 use crate::plan::{Plan, Settings, plan};
 use crate::run_files;
@@ -154,7 +155,8 @@ impl NodeAgent {
         let node = self.observe()?;
         let seen = self.binder.observe(wanted);
         let ledger = self.ledger.ledger();
-        let dpdk = self.binder.plan(&seen, &node, ledger, wanted, &self.settings);
+        let as_of_now = with_current_protocol(&node, &self.settings, ledger);
+        let dpdk = self.binder.plan(&seen, &as_of_now, ledger, wanted, &self.settings);
         let network = plan(&node, ledger, &followed(wanted, &dpdk), &self.settings);
         let network = Plan { reports: joined(network.reports, &dpdk.reports), ..network };
         Ok(Look { network, dpdk })
@@ -172,7 +174,7 @@ impl NodeAgent {
     /// Makes the steps of a plan of the network.
     fn make(&mut self, plan: &Plan) -> Turn {
         let Applied { failed, counts } =
-            apply(&plan.steps, &mut self.socket, &mut self.ledger, &self.directories.kernel);
+            apply(&plan.steps, self.settings.protocol, &mut self.socket, &mut self.ledger, &self.directories.kernel);
         let steps = plan.steps.iter().map(|planned| planned.step.to_string()).collect();
         Turn { steps, failed, counts, ..Turn::default() }
     }

@@ -1,5 +1,6 @@
 //! Which program manages a link: the files of systemd-networkd, NetworkManager and amazon-ec2-net-utils under `--run-dir`. The
-//! directory is mounted read-only, and the agent never creates a part of it.
+//! directory is mounted read-only, and the agent never creates a part of it. On a node without such a program kubelet makes an empty
+//! directory for the mount, so a directory says nothing: only a file of the link does.
 
 use crate::node::{Link, Manager};
 use std::fs;
@@ -66,6 +67,15 @@ mod tests {
         assert_eq!(with("unmanaged", &[("systemd/netif/links/3", "ADMIN_STATE=unmanaged\n")]), None);
         assert_eq!(with("other", &[("systemd/netif/links/4", "ADMIN_STATE=configured\n")]), None);
         assert_eq!(with("none", &[]), None);
+    }
+
+    #[test]
+    fn the_empty_directories_that_kubelet_makes_for_the_mounts_say_nothing() {
+        // A file of another link makes each directory.
+        let links = ("systemd/netif/links/4", "");
+        let files = ("systemd/network/70-ens7.network.d/ec2net_policy_4.conf", "");
+        let devices = ("NetworkManager/devices/4", "");
+        assert_eq!(with("empty", &[links, files, devices]), None);
     }
 
     #[test]

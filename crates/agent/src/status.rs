@@ -33,8 +33,11 @@ pub fn agent_status(report: &EniReport, failed: &[FailedStep], boot_id: &str) ->
     let configured = condition(report, failed);
     let managed_by = match (&report.outcome, &link.managed_by) {
         (_, Some(manager)) => Some(manager.to_string()),
-        (Outcome::Configured | Outcome::Changing { .. } | Outcome::Bound { .. }, None) => Some("multi-eni".to_owned()),
-        (Outcome::NotManaged | Outcome::InUse { .. } | Outcome::Restored { .. } | Outcome::Blocked(_), None) => None,
+        (Outcome::Configured | Outcome::Changing { .. } | Outcome::Bound { .. }, None) => {
+            Some(link.routed_by.to_string())
+        }
+        (Outcome::Blocked(obstacle), None) => obstacle.author().map(|author| author.to_string()),
+        (Outcome::NotManaged | Outcome::InUse { .. } | Outcome::Restored { .. }, None) => None,
     };
     let has_link = !link.name.is_empty();
     let node = NodeStatus {
@@ -65,11 +68,17 @@ fn condition(report: &EniReport, failed: &[FailedStep]) -> ConditionUpdate {
     match &report.outcome {
         Outcome::Configured => {
             let manager = report.link.as_ref().and_then(|link| link.managed_by.as_ref());
-            match manager {
-                None => condition(true, "Configured", "the interface is configured".to_owned()),
-                Some(manager) => {
+            let router = report.link.as_ref().map(|link| &link.routed_by).filter(|by| by.is_others_alone());
+            match (manager, router) {
+                (Some(manager), _) => {
                     condition(true, "ConfiguredByOther", format!("{manager} has configured the interface as asked"))
                 }
+                (None, Some(router)) => condition(
+                    true,
+                    "ConfiguredByOther",
+                    format!("{router} has set the rules and routes of the interface as asked"),
+                ),
+                (None, None) => condition(true, "Configured", "the interface is configured".to_owned()),
             }
         }
         Outcome::NotManaged => {
@@ -136,6 +145,23 @@ mod tests {
         let status = agent_status(&by_other, &[], "boot");
         assert_eq!(status.configured.reason, "ConfiguredByOther");
         assert_eq!(status.node.managed_by.as_deref(), Some("NetworkManager"));
+    }
+
+    #[test]
+    fn who_routes_the_traffic_of_the_eni_is_said() {
+        use crate::plan::author::{Author, RoutedBy};
+        let routed = |agent: bool, others: &[Author]| {
+            let mut report = report(Outcome::Configured);
+            report.link.as_mut().unwrap().routed_by = RoutedBy { agent, others: others.iter().copied().collect() };
+            let status = agent_status(&report, &[], "boot");
+            (status.configured.reason, status.node.managed_by.unwrap_or_default())
+        };
+        let (cni, unknown) = (Author::VpcCni, Author::Unknown { protocol: 4 });
+        let said = |reason: &str, managed_by: &str| (reason.to_owned(), managed_by.to_owned());
+        assert_eq!(routed(true, &[]), said("Configured", "multi-eni"));
+        assert_eq!(routed(true, &[cni]), said("Configured", "multi-eni, amazon-vpc-cni-k8s"));
+        assert_eq!(routed(false, &[cni]), said("ConfiguredByOther", "amazon-vpc-cni-k8s"));
+        assert_eq!(routed(false, &[unknown]), said("ConfiguredByOther", "another program (protocol 4)"));
     }
 
     #[test]

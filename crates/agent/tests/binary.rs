@@ -5,9 +5,13 @@
 mod rig;
 
 use multi_eni_agent::wanted::WantedEni;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rig::{Rig, eni, run, until};
 use serde_json::json;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -74,7 +78,24 @@ impl Drop for Running {
 
 fn start(rig: &Rig, file: &std::path::Path) -> Running {
     let mut command = command(rig, &["run", "--attachments-file", file.to_str().unwrap()]);
+    // The loopback is the rig's own.
+    command.args(["--metrics-addr", "127.0.0.1:61691"]);
     Running(command.stderr(Stdio::null()).spawn().unwrap())
+}
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id().cast_signed()), signal).unwrap();
+    }
+}
+
+/// The value of a metric. None: nothing listens yet.
+fn metric(name: &str) -> Option<u64> {
+    let mut stream = TcpStream::connect("127.0.0.1:61691").ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
 #[test]
@@ -100,8 +121,7 @@ fn run_follows_the_events_of_the_kernel_and_leaves_the_node_configured_on_sigter
     let status = fs::read_to_string(format!("/proc/{}/status", agent.0.id())).unwrap();
     println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
     let configured = rig.state();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(agent.0.id().cast_signed()), nix::sys::signal::Signal::SIGTERM)
-        .unwrap();
+    agent.signal(Signal::SIGTERM);
     assert!(agent.0.wait().unwrap().success());
     assert_eq!(rig.state(), configured);
     // The next agent changes nothing, and clean leaves nothing.
@@ -109,6 +129,34 @@ fn run_follows_the_events_of_the_kernel_and_leaves_the_node_configured_on_sigter
     assert!(cleaned.status.success(), "{}", String::from_utf8_lossy(&cleaned.stderr));
     rig.detach(1);
     assert_eq!(rig.state(), bare);
+}
+
+/// More events than the socket has room for: the agent looks at everything again, and goes on.
+#[test]
+fn an_agent_that_lost_events_looks_again_and_counts_it() {
+    let rig = Rig::new();
+    let wanted = [eni(1)];
+    rig.attach(&wanted[0]);
+    let agent = start(&rig, &write(&rig, &wanted));
+    let is_configured = || rig.state().contains("from 10.0.1.11 lookup 10001");
+    until("the ENI is configured", is_configured);
+    let resyncs = || metric("multi_eni_agent_kernel_resyncs_total");
+    until("the metrics are served", || resyncs() == Some(0));
+    // While the agent is stopped, nobody reads the socket.
+    agent.signal(Signal::SIGSTOP);
+    let node = rig.namespace("node");
+    let changes = rig.run_dir().join("changes");
+    let pair = "rule add from 10.0.98.1 lookup 7 priority 5\nrule del from 10.0.98.1 lookup 7 priority 5\n";
+    fs::write(&changes, pair.repeat(2_000)).unwrap();
+    run(&format!("ip -n {node} rule del from 10.0.1.11"));
+    run(&format!("ip -n {node} -batch {}", changes.display()));
+    assert!(!is_configured());
+    agent.signal(Signal::SIGCONT);
+    until("the rule is back", is_configured);
+    until("the loss is counted", || resyncs().is_some_and(|count| count > 0));
+    // The socket goes on: a later event is followed.
+    run(&format!("ip -n {node} rule del from 10.0.1.11"));
+    until("the rule is back again", is_configured);
 }
 
 #[test]

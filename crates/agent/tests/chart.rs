@@ -109,6 +109,53 @@ fn values_that_cannot_work_are_refused() -> Result<(), Failure> {
     Ok(())
 }
 
+/// No kubelet runs on Fargate, and AWS keeps the network of the nodes of Auto Mode. A hybrid node has no ENI.
+#[test]
+fn the_agent_runs_on_nodes_that_can_have_enis_and_where_the_user_wants_it() -> Result<(), Failure> {
+    let plane = ControlPlane::start()?;
+    let pod = |values: &[&str]| -> Result<Value, Failure> {
+        let objects = render(&plane, &[&["nodeAgent.enabled=true"], values].concat())?;
+        Ok(one(&objects, "DaemonSet")["spec"]["template"]["spec"].clone())
+    };
+    let expression = json!({ "key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate", "auto", "hybrid"] });
+    let terms = json!({ "nodeSelectorTerms": [{ "matchExpressions": [expression] }] });
+    let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": terms } });
+    let plain = pod(&[])?;
+    assert_eq!((&plain["affinity"], &plain["nodeSelector"]), (&affinity, &json!({ "kubernetes.io/os": "linux" })));
+    // A label of the user's is asked for besides.
+    let limited = pod(&["nodeAgent.nodeSelector.ng=multi-eni"])?;
+    let selector = json!({ "kubernetes.io/os": "linux", "ng": "multi-eni" });
+    assert_eq!((&limited["affinity"], &limited["nodeSelector"]), (&affinity, &selector));
+    plane.passed();
+    Ok(())
+}
+
+/// Of `/run`, which has the sockets of the container runtime and of systemd, the agent gets the files of network managers and nothing else.
+#[test]
+fn of_run_the_agent_gets_three_directories_to_read() -> Result<(), Failure> {
+    let plane = ControlPlane::start()?;
+    for values in [&["nodeAgent.enabled=true"][..], &["nodeAgent.enabled=true", "nodeAgent.dpdk.enabled=true"]] {
+        let objects = render(&plane, values)?;
+        let pod = &one(&objects, "DaemonSet")["spec"]["template"]["spec"];
+        let volumes = pod["volumes"].as_array().unwrap();
+        let of_run: Vec<(&str, &str)> = volumes
+            .iter()
+            .map(|volume| (volume["name"].as_str().unwrap(), volume["hostPath"]["path"].as_str().unwrap()))
+            .filter(|(_, path)| ["/run", "/var/run"].iter().any(|run| path.starts_with(run)))
+            .collect();
+        let expected = [
+            ("networkd-links", "/run/systemd/netif/links"),
+            ("networkd-files", "/run/systemd/network"),
+            ("network-manager", "/run/NetworkManager/devices"),
+        ];
+        assert_eq!(of_run, expected);
+        let writable = writable(pod);
+        assert!(!expected.iter().any(|(name, _)| writable.contains(name)), "{writable:?}");
+    }
+    plane.passed();
+    Ok(())
+}
+
 /// The names of the volumes that are mounted writable.
 fn writable(pod: &Value) -> Vec<&str> {
     let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();

@@ -12,6 +12,7 @@ use rig::{Rig, eni, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 /// Applies a part of a status with the agent's field manager, with a token.
 fn report(
@@ -160,7 +161,7 @@ fn the_agent_of_the_chart_configures_its_node_and_writes_no_more_than_its_own_pa
     plane.kubectl(&["delete", "eniattachment", &mine])?.success()?;
     until("the agent has taken back what it did", || !rig.state().contains("lookup 10001"));
     agent.terminate()?;
-    assert!(agent.wait_end(std::time::Duration::from_secs(10))?.success(), "{}", agent.log());
+    assert!(agent.wait_end(Duration::from_secs(10))?.success(), "{}", agent.log());
     plane.passed();
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test says what it needs")]
 
+use std::path::PathBuf;
 use std::process::Command;
 
 #[test]
@@ -32,20 +33,42 @@ fn the_agent_links_no_aws_and_no_controller() {
     assert_eq!(found, Vec::<&&str>::new());
 }
 
-#[test]
-fn only_the_netlink_module_uses_netlinks_crates() {
-    let mut files = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
-    let mut seen = 0;
-    while let Some(path) = files.pop() {
+/// The source files of the agent, with their texts.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut paths = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    let mut sources = Vec::new();
+    while let Some(path) = paths.pop() {
         if path.is_dir() {
-            files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            paths.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         } else {
             let text = std::fs::read_to_string(&path).unwrap();
-            let uses = text.contains("netlink_packet") || text.contains("netlink_sys");
-            let is_inside = path.parent().is_some_and(|parent| parent.ends_with("netlink"));
-            assert!(!uses || is_inside, "{}", path.display());
-            seen += usize::from(uses);
+            sources.push((path, text));
         }
     }
+    sources
+}
+
+#[test]
+fn only_the_netlink_module_uses_netlinks_crates() {
+    let mut seen = 0;
+    for (path, text) in sources() {
+        let uses = text.contains("netlink_packet") || text.contains("netlink_sys");
+        let is_inside = path.parent().is_some_and(|parent| parent.ends_with("netlink"));
+        assert!(!uses || is_inside, "{}", path.display());
+        seen += usize::from(uses);
+    }
     assert!(seen >= 4);
+}
+
+/// The agent decides by its ENIAttachments, and never asks the instance metadata service.
+#[test]
+fn no_source_of_the_agent_names_the_instance_metadata_service() {
+    let sources = sources();
+    assert!(sources.len() > 50, "{} files", sources.len());
+    // Also as numbers, and in the forms that Rust writes addresses in.
+    for form in ["169.254.169.254", "fd00:ec2::254", "169, 254, 169, 254", "0xa9fe_a9fe", "0xa9fea9fe", "0xfd00"] {
+        for (path, text) in &sources {
+            assert!(!text.to_lowercase().contains(form), "{}: {form}", path.display());
+        }
+    }
 }

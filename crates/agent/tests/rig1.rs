@@ -58,6 +58,20 @@ fn packets_flow_both_ways_through_two_enis_in_one_subnet() {
     traffic_flows(&rig, &wanted);
 }
 
+/// A subnet with IPv6 alone has no IPv4 network, and the ENI no IPv4 address.
+#[test]
+fn packets_flow_both_ways_through_an_eni_with_ipv6_alone() {
+    let wanted = [WantedEni { addresses: vec!["2001:db8:1::1".parse().unwrap()], subnet: None, ..eni(1) }, eni(2)];
+    let rig = attached(&wanted);
+    let bare = rig.state();
+    let turn = rig.turn(&wanted);
+    assert!(turn.reports.iter().all(|report| report.outcome == Outcome::Configured), "{:?}", turn.reports);
+    traffic_flows(&rig, &wanted);
+    assert_eq!(rig.turn(&wanted).steps, Vec::<String>::new());
+    rig.turn(&[]);
+    assert_eq!(rig.state(), bare);
+}
+
 #[test]
 fn a_second_run_changes_nothing() {
     let mut wanted = [eni(1), eni(2)];

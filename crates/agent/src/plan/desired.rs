@@ -2,12 +2,11 @@
 
 use crate::node::{Cidr, Route, Rule, TABLE_MAIN};
 use crate::plan::report::Obstacle;
-use crate::wanted::{TABLES, WantedEni};
+use crate::plan::shape::RULE_PRIORITY;
+use crate::wanted::WantedEni;
 use multi_eni_api::node_config::RouteTable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The priority of the rules: the one that the AWS VPC CNI and the EKS AMI use for the same purpose.
-pub(super) const RULE_PRIORITY: u32 = 32_765;
 /// The gateway of IPv6 on every ENI.
 const GATEWAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0x0ec2, 0, 0, 0, 0, 0, 1));
 /// The metric that the kernel gives to an IPv6 route.
@@ -89,20 +88,6 @@ pub(super) fn desired(wanted: &WantedEni, link: u32, protocol: u8) -> Result<Des
         })
         .collect();
     Ok(desired)
-}
-
-/// Whether the agent can have written the rule.
-pub(super) fn has_shape_of_rule(rule: &Rule) -> bool {
-    rule.is_plain && rule.source.is_some() && rule.priority == RULE_PRIORITY && rule.table >= TABLES
-}
-
-/// Whether the agent can have written the route. A default route of the table main is never the agent's.
-pub(super) fn has_shape_of_route(route: &Route) -> bool {
-    let is_in_place = match route.table {
-        TABLE_MAIN => !route.is_default() && route.metric >= TABLES,
-        table => table >= TABLES,
-    };
-    is_in_place && route.gateway.is_some()
 }
 
 /// The gateway of a subnet: its first address. The address must be in the subnet.

@@ -91,9 +91,17 @@ pub(crate) fn eni(number: u8) -> WantedEni {
 
 /// Makes the steps, as the kernel and the ledger do.
 pub(crate) fn make(node: &mut Node, ledger: &mut Ledger, steps: &[PlannedStep]) {
+    make_as(OURS, node, ledger, steps);
+}
+
+/// Makes the steps of an agent with this protocol number.
+pub(crate) fn make_as(protocol: u8, node: &mut Node, ledger: &mut Ledger, steps: &[PlannedStep]) {
     for planned in steps {
         match &planned.step {
-            Step::Remember(entry) => ledger.remember(entry.clone()),
+            Step::Remember(entry) => {
+                ledger.remember(entry.clone());
+                ledger.remember_protocol(protocol);
+            }
             Step::Forget(mac) => ledger.forget(*mac),
             Step::SetAcceptRa { name, value } => {
                 node.links.iter_mut().filter(|link| &link.name == name).for_each(|link| link.accept_ra = Some(*value));

@@ -1,9 +1,7 @@
-//! Why the agent leaves an ENI as it is: the node's default route, other programs, names and bounds.
+//! Why the agent leaves an ENI as it is, for its link: the node's default route, names and bounds.
 
-use super::desired::{Desired, RULE_PRIORITY};
 use super::report::Obstacle;
-use super::settings::PROTOCOL_KERNEL;
-use crate::node::{Link, Node, Route, Rule, TABLE_MAIN};
+use crate::node::{Link, Node, Route, TABLE_MAIN};
 use crate::wanted::WantedEni;
 use multi_eni_api::node_config::NodeMode;
 
@@ -38,41 +36,4 @@ pub(super) fn of_name(node: &Node, link: &Link, wanted: &WantedEni, all: &[Wante
     let claims = |other: &&WantedEni| other.mode != NodeMode::None && other.interface_name.as_ref() == Some(name);
     let same = all.iter().filter(|other| other.name != wanted.name).find(claims);
     same.and_then(|other| taken(format!("the ENIAttachment {}, too", other.name)))
-}
-
-/// The obstacle in the rules and in the ENI's route table, in the mode `addresses`.
-pub(super) fn of_routing(
-    node: &Node,
-    link: &Link,
-    wanted: &WantedEni,
-    desired: &Desired,
-    protocol: u8,
-) -> Option<Obstacle> {
-    let has_no_ipv6 = link.accept_ra.is_none() || link.is_ipv6_disabled;
-    if has_no_ipv6 && desired.addresses.iter().any(|address| address.is_ipv6()) {
-        return Some(Obstacle::NoIpv6);
-    }
-    // A rule after ours changes nothing.
-    let is_in_the_way = |rule: &&Rule| {
-        rule.protocol != protocol
-            && rule.is_plain
-            && rule.priority <= RULE_PRIORITY
-            && rule.table != wanted.table()
-            && rule.source.is_some_and(|theirs| {
-                desired.rules.iter().filter_map(|ours| ours.source).any(|ours| theirs.contains(&ours))
-            })
-    };
-    if let Some(rule) = node.rules.iter().find(is_in_the_way) {
-        return Some(Obstacle::ForeignRule(rule.clone()));
-    }
-    let is_foreign = |route: &&Route| {
-        route.table == wanted.table()
-            && route.protocol != protocol
-            && route.protocol != PROTOCOL_KERNEL
-            && (route.link != link.index
-                || desired.routes.iter().any(|ours| {
-                    ours.table == route.table && ours.destination == route.destination && ours.gateway != route.gateway
-                }))
-    };
-    node.routes.iter().find(is_foreign).map(|route| Obstacle::ForeignRoute(route.clone()))
 }

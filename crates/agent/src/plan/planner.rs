@@ -1,15 +1,20 @@
 //! All ENIs together: steps in order, and a report for each ENI. First goes what nobody asks for, then each ENI is set up.
 
-use super::desired::{Desired, RULE_PRIORITY, desired, has_shape_of_route, has_shape_of_rule};
+use super::author::RoutedBy;
+use super::desired::{Desired, desired};
 use super::find_link::{Found, find_link};
+use super::node_network::covers_node;
+use super::own_protocols::OwnProtocols;
 use super::report::{EniReport, LinkReport, Obstacle, Outcome};
+use super::routing::{Routing, is_own_route, is_own_rule};
 use super::set_up::SetUp;
 use super::settings::Settings;
+use super::shape::{has_shape_of_route, has_shape_of_rule};
 use super::step::{PlannedStep, Step};
 use super::{obstacles, take_back::take_back};
 use crate::ledger::Ledger;
 use crate::netlink::Change;
-use crate::node::{Link, Mac, Node, Route, Rule, TABLE_MAIN};
+use crate::node::{Link, Mac, Node, Route, Rule};
 use crate::wanted::WantedEni;
 use multi_eni_api::node_config::NodeMode;
 use std::collections::BTreeSet;
@@ -25,7 +30,8 @@ pub struct Plan {
 
 /// Plans the node. With no ENI wanted, the steps take back everything that the agent has done.
 pub fn plan(node: &Node, ledger: &Ledger, wanted: &[WantedEni], settings: &Settings) -> Plan {
-    let mut planner = Planner { node, ledger, wanted, settings, kept: Kept::default(), set_up: Vec::new() };
+    let own = OwnProtocols::new(settings, ledger);
+    let mut planner = Planner { node, ledger, wanted, settings, own, kept: Kept::default(), set_up: Vec::new() };
     let reports = wanted.iter().map(|eni| planner.eni(eni)).collect();
     let mut steps = planner.remove_surplus();
     steps.extend(planner.give_links_back());
@@ -51,6 +57,7 @@ struct Planner<'a> {
     ledger: &'a Ledger,
     wanted: &'a [WantedEni],
     settings: &'a Settings,
+    own: OwnProtocols<'a>,
     kept: Kept,
     set_up: Vec<PlannedStep>,
 }
@@ -62,6 +69,7 @@ impl<'a> Planner<'a> {
             Some((_, Found::One(link))) => Some(*link),
             Some((_, Found::Absent | Found::Several(_))) | None => None,
         };
+        let mut routed_by = RoutedBy::default();
         let outcome = match (&wanted.unusable, found) {
             (Some(why), _) => self.blocked(wanted, link, Obstacle::Unusable(why.clone())),
             (None, _) if wanted.mode == NodeMode::None => Outcome::NotManaged,
@@ -73,7 +81,10 @@ impl<'a> Planner<'a> {
                 self.blocked(wanted, None, Obstacle::SeveralLinks(names))
             }
             (None, Some((mac, Found::One(link)))) => match self.found(wanted, link, mac) {
-                Ok(outcome) => outcome,
+                Ok((outcome, by)) => {
+                    routed_by = by;
+                    outcome
+                }
                 Err(obstacle) => self.blocked(wanted, Some(link), obstacle),
             },
         };
@@ -82,7 +93,7 @@ impl<'a> Planner<'a> {
             uid: wanted.uid.clone(),
             generation: wanted.generation,
             mac: wanted.mac,
-            link: link.map(|link| self.link_report(wanted, link)),
+            link: link.map(|link| LinkReport { routed_by, ..self.link_report(wanted, link) }),
             outcome,
         }
     }
@@ -113,8 +124,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn found(&mut self, wanted: &'a WantedEni, link: &'a Link, mac: Mac) -> Result<Outcome, Obstacle> {
-        let (node, protocol) = (self.node, self.settings.protocol);
+    fn found(&mut self, wanted: &'a WantedEni, link: &'a Link, mac: Mac) -> Result<(Outcome, RoutedBy), Obstacle> {
+        let (node, own) = (self.node, self.own);
         let obstacle = obstacles::of_link(node, link)
             .or_else(|| obstacles::of_mtu(wanted, link))
             .or_else(|| obstacles::of_name(node, link, wanted, self.wanted));
@@ -122,19 +133,20 @@ impl<'a> Planner<'a> {
             return Err(obstacle);
         }
         let desired = match wanted.mode {
-            NodeMode::Addresses => desired(wanted, link.index, protocol)?,
+            NodeMode::Addresses => desired(wanted, link.index, own.current())?,
             NodeMode::Link | NodeMode::None => Desired::default(),
         };
+        let routing = Routing { node, link, wanted, desired: &desired, own };
         if wanted.mode == NodeMode::Addresses
-            && let Some(obstacle) = obstacles::of_routing(node, link, wanted, &desired, protocol)
+            && let Some(obstacle) = routing.obstacle()
         {
             return Err(obstacle);
         }
         let entry = self.ledger.entry(mac);
-        let set_up = SetUp { node, link, mac, wanted, desired: &desired, entry, protocol };
+        let set_up = SetUp { node, link, mac, wanted, desired: &desired, entry, own };
         let mut steps = set_up.link_steps();
-        steps.extend(self.missing_routes(&desired));
-        steps.extend(self.missing_rules(&desired));
+        steps.extend(routing.steps());
+        let routed_by = routing.routed_by();
         let changes: Vec<String> = steps.iter().filter(|step| !step.is_bookkeeping()).map(Step::to_string).collect();
         if let Some(manager) = &link.managed_by {
             // The agent agrees with what is so already. It changes nothing, so it also needs no entry in the ledger.
@@ -148,53 +160,23 @@ impl<'a> Planner<'a> {
         self.kept.rules.extend(desired.rules);
         let outcome = if steps.is_empty() { Outcome::Configured } else { Outcome::Changing { steps: changes } };
         self.set_up.extend(steps.into_iter().map(|step| PlannedStep { attachment: Some(wanted.name.clone()), step }));
-        Ok(outcome)
-    }
-
-    /// Routes that neither the agent nor another program has set. In the table main the source is what makes the route work.
-    fn missing_routes(&self, desired: &Desired) -> Vec<Step> {
-        let protocol = self.settings.protocol;
-        let is_there = |wanted: &Route| {
-            self.node.routes.iter().any(|route| {
-                route == wanted
-                    || route.protocol != protocol
-                        && (route.table, route.destination, route.gateway, route.link)
-                            == (wanted.table, wanted.destination, wanted.gateway, wanted.link)
-                        && (wanted.table != TABLE_MAIN || route.source == wanted.source)
-            })
-        };
-        let missing = desired.routes.iter().filter(|route| !is_there(route));
-        missing.map(|route| Step::Kernel(Change::AddRoute(route.clone()))).collect()
-    }
-
-    /// Rules that neither the agent nor another program has set. A rule after the table main decides nothing.
-    fn missing_rules(&self, desired: &Desired) -> Vec<Step> {
-        let protocol = self.settings.protocol;
-        let is_there = |wanted: &Rule| {
-            self.node.rules.iter().any(|rule| {
-                rule == wanted
-                    || rule.protocol != protocol
-                        && rule.is_plain
-                        && rule.priority <= RULE_PRIORITY
-                        && (rule.source, rule.table) == (wanted.source, wanted.table)
-            })
-        };
-        let missing = desired.rules.iter().filter(|rule| !is_there(rule));
-        missing.map(|rule| Step::Kernel(Change::AddRule(rule.clone()))).collect()
+        Ok((outcome, routed_by))
     }
 
     /// Rules, routes and addresses with the agent's protocol that nobody asks for. The protocol number alone is no proof: a rule or a
-    /// route that the agent cannot have written stays.
+    /// route that the agent cannot have written stays. A route that covers the node's own network by now goes in any case.
     fn remove_surplus(&self) -> Vec<PlannedStep> {
-        let (node, kept, protocol) = (self.node, &self.kept, self.settings.protocol);
+        let (node, kept, own) = (self.node, &self.kept, self.own);
         let rules = node.rules.iter().filter(|rule| {
-            let is_ours = rule.protocol == protocol && has_shape_of_rule(rule);
-            is_ours && !kept.tables.contains(&rule.table) && !kept.rules.contains(rule)
+            let is_ours = own.contains(rule.protocol) && has_shape_of_rule(rule);
+            let is_asked_for = kept.rules.iter().any(|wanted| is_own_rule(own, rule, wanted));
+            is_ours && !kept.tables.contains(&rule.table) && !is_asked_for
         });
         let routes = node.routes.iter().filter(|route| {
             let is_kept = kept.tables.contains(&route.table) || kept.links.contains(&route.link);
-            let is_ours = route.protocol == protocol && has_shape_of_route(route);
-            is_ours && !is_kept && !kept.routes.contains(route)
+            let is_ours = own.contains(route.protocol) && has_shape_of_route(route);
+            let is_asked_for = kept.routes.iter().any(|wanted| is_own_route(own, route, wanted));
+            is_ours && (!is_kept && !is_asked_for || covers_node(node, route))
         });
         // Addresses on links of the ledger and of ENIs are removed with the other changes of the link.
         let has_entry = |address: u32| {
@@ -203,7 +185,7 @@ impl<'a> Planner<'a> {
             mac.is_some_and(|mac| kept.macs.contains(&mac) || self.ledger.entry(mac).is_some())
         };
         let addresses = node.addresses.iter().filter(|address| {
-            address.protocol == protocol && !kept.links.contains(&address.link) && !has_entry(address.link)
+            own.contains(address.protocol) && !kept.links.contains(&address.link) && !has_entry(address.link)
         });
         let changes = rules
             .map(|rule| Change::RemoveRule(rule.clone()))
@@ -218,7 +200,7 @@ impl<'a> Planner<'a> {
         for entry in self.ledger.links.iter().filter(|entry| !self.kept.macs.contains(&entry.mac)) {
             let has_mac = |link: &Link| link.permanent_mac.or(link.mac) == Some(entry.mac);
             match find_link(self.node, entry.mac, &self.settings.link_kinds) {
-                Found::One(link) => steps.extend(take_back(self.node, link, entry, self.settings.protocol)),
+                Found::One(link) => steps.extend(take_back(self.node, link, entry, self.own)),
                 Found::Absent if !self.node.links.iter().any(has_mac) => {}
                 // The link is here and cannot be told, so the entry waits until it can.
                 Found::Absent | Found::Several(_) => continue,
@@ -244,6 +226,7 @@ impl<'a> Planner<'a> {
             addresses: wanted.addresses.iter().copied().filter(on_link).collect(),
             route_table: (wanted.mode == NodeMode::Addresses).then(|| wanted.table()),
             managed_by: link.managed_by.clone(),
+            routed_by: RoutedBy::default(),
         }
     }
 }

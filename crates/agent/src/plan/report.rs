@@ -1,7 +1,8 @@
 //! The report of one ENI: what is so on the node, and what is not and why.
 
 use crate::dpdk::obstacle::DpdkObstacle;
-use crate::node::{Mac, Manager, Route, Rule};
+use crate::node::{Cidr, Mac, Manager, Route, Rule};
+use crate::plan::author::{Author, RoutedBy};
 use crate::plan::step::Shown;
 use std::fmt;
 use std::net::IpAddr;
@@ -46,6 +47,8 @@ pub struct LinkReport {
     pub route_table: Option<u32>,
     /// Another program that manages the link.
     pub managed_by: Option<Manager>,
+    /// Who has set the rules and routes, in the mode addresses.
+    pub routed_by: RoutedBy,
 }
 
 /// The result for one ENI.
@@ -130,10 +133,27 @@ pub enum Obstacle {
     SubnetUnknown,
     /// The link has no IPv6.
     NoIpv6,
+    /// A route of the table main would take the node's own network.
+    RouteCoversNode {
+        /// The destination of the route.
+        to: Cidr,
+        /// What of the node is in it, in words.
+        own: String,
+    },
     /// Another program has a rule that sends the ENI's traffic to another table.
-    ForeignRule(Rule),
+    ForeignRule {
+        /// The rule.
+        rule: Rule,
+        /// The program.
+        author: Author,
+    },
     /// Another program uses the ENI's route table for something else.
-    ForeignRoute(Route),
+    ForeignRoute {
+        /// The route.
+        route: Route,
+        /// The program.
+        author: Author,
+    },
     /// The device is not bound, or not given back.
     Dpdk(DpdkObstacle),
 }
@@ -154,11 +174,38 @@ impl Obstacle {
             Self::NoAddresses => "NoAddresses",
             Self::SubnetUnknown => "SubnetUnknown",
             Self::NoIpv6 => "NoIPv6",
-            Self::ForeignRule(_) => "ForeignRule",
-            Self::ForeignRoute(_) => "ForeignRoute",
+            Self::RouteCoversNode { .. } => "RouteCoversNode",
+            Self::ForeignRule { .. } => "ForeignRule",
+            Self::ForeignRoute { .. } => "ForeignRoute",
             Self::Dpdk(obstacle) => obstacle.reason(),
         }
     }
+
+    /// The other program that routes the ENI's traffic, if that is the obstacle.
+    pub fn author(&self) -> Option<Author> {
+        match self {
+            Self::ForeignRule { author, .. } | Self::ForeignRoute { author, .. } => Some(*author),
+            Self::Unusable(_)
+            | Self::LinkAbsent
+            | Self::NoMac
+            | Self::SeveralLinks(_)
+            | Self::HasDefaultRoute(_)
+            | Self::IsPort { .. }
+            | Self::ManagedByOther { .. }
+            | Self::MtuOutOfBounds { .. }
+            | Self::NameTaken { .. }
+            | Self::NoAddresses
+            | Self::SubnetUnknown
+            | Self::NoIpv6
+            | Self::RouteCoversNode { .. }
+            | Self::Dpdk(_) => None,
+        }
+    }
+}
+
+/// Names the program if it is known.
+fn write_known(f: &mut fmt::Formatter<'_>, author: Author) -> fmt::Result {
+    if author.is_known() { write!(f, "; by its form it is of {author}") } else { Ok(()) }
 }
 
 impl fmt::Display for Obstacle {
@@ -202,11 +249,17 @@ impl fmt::Display for Obstacle {
                 )
             }
             Self::NoIpv6 => write!(f, "the ENI has IPv6 addresses, and IPv6 is off on the link"),
-            Self::ForeignRule(rule) => {
-                write!(f, "another program sends the traffic of the ENI to another table: {}", Shown(rule))
+            Self::RouteCoversNode { to, own } => write!(
+                f,
+                "nodeConfig.routes: a route to {to} in the table main would cut the node off, because {own} is in it"
+            ),
+            Self::ForeignRule { rule, author } => {
+                write!(f, "another program sends the traffic of the ENI to another table: {}", Shown(rule))?;
+                write_known(f, *author)
             }
-            Self::ForeignRoute(route) => {
-                write!(f, "another program uses the route table of the ENI: {}", Shown(route))
+            Self::ForeignRoute { route, author } => {
+                write!(f, "another program uses the route table of the ENI: {}", Shown(route))?;
+                write_known(f, *author)
             }
             Self::Dpdk(obstacle) => write!(f, "{obstacle}"),
         }

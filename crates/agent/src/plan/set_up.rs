@@ -1,6 +1,7 @@
 //! The steps for one ENI whose link is there and has no obstacle.
 
 use super::desired::Desired;
+use super::own_protocols::OwnProtocols;
 use super::step::Step;
 use crate::ledger::LedgerEntry;
 use crate::netlink::Change;
@@ -18,7 +19,7 @@ pub(super) struct SetUp<'a> {
     pub desired: &'a Desired,
     /// The entry of the ledger, if the agent has changed the link before.
     pub entry: Option<&'a LedgerEntry>,
-    pub protocol: u8,
+    pub own: OwnProtocols<'a>,
 }
 
 impl SetUp<'_> {
@@ -29,7 +30,8 @@ impl SetUp<'_> {
         let (first, last) = self.entries();
         let remember = |entry: &LedgerEntry| Step::Remember(entry.clone());
         // The ledger has both the old and the new things while the link changes.
-        let before = (self.entry != Some(&first)).then(|| remember(&first));
+        let is_recorded = self.entry == Some(&first) && self.own.is_recorded();
+        let before = (!is_recorded).then(|| remember(&first));
         let after = (first != last).then(|| remember(&last));
         before.into_iter().chain(changes).chain(after).collect()
     }
@@ -73,7 +75,7 @@ impl SetUp<'_> {
     /// Whether the link has the address already and the agent did not set it.
     fn has_address_from_elsewhere(&self, ip: &IpAddr) -> bool {
         let mut there = self.addresses_of_link().filter(|address| address.cidr.address == *ip);
-        there.any(|address| !is_ours(self.node, address, self.entry, self.protocol))
+        there.any(|address| !is_ours(self.node, address, self.entry, self.own))
     }
 
     /// With router advertisements the kernel would add a second default route to the table main.
@@ -108,14 +110,13 @@ impl SetUp<'_> {
     fn addresses(&self) -> Vec<Step> {
         let link = self.link.index;
         let surplus = self.addresses_of_link().filter(|address| {
-            is_ours(self.node, address, self.entry, self.protocol)
-                && !self.desired.addresses.contains(&address.cidr.address)
+            is_ours(self.node, address, self.entry, self.own) && !self.desired.addresses.contains(&address.cidr.address)
         });
         let remove = surplus.map(|address| Step::Kernel(Change::RemoveAddress { link, cidr: address.cidr }));
         let missing =
             self.desired.addresses.iter().filter(|ip| !self.addresses_of_link().any(|a| a.cidr.address == **ip));
-        let add =
-            missing.map(|ip| Step::Kernel(Change::AddAddress { link, cidr: Cidr::host(*ip), protocol: self.protocol }));
+        let add = missing
+            .map(|ip| Step::Kernel(Change::AddAddress { link, cidr: Cidr::host(*ip), protocol: self.own.current() }));
         // With the last IPv4 address of a link the kernel removes all IPv4 routes on it, also those of others.
         add.chain(remove).collect()
     }
@@ -127,13 +128,13 @@ impl SetUp<'_> {
 
 /// Whether the agent set the address: the kernel says so, or the ledger on kernels that do not keep the protocol (before 5.18). On
 /// such a kernel no address has one; on others an address without a protocol is somebody else's. The agent sets host prefixes alone.
-pub(super) fn is_ours(node: &Node, address: &Address, entry: Option<&LedgerEntry>, protocol: u8) -> bool {
+pub(super) fn is_ours(node: &Node, address: &Address, entry: Option<&LedgerEntry>, own: OwnProtocols<'_>) -> bool {
     let is_in_ledger = || {
         let ip = address.cidr.address;
         address.cidr == Cidr::host(ip) && entry.is_some_and(|entry| entry.addresses.contains(&ip))
     };
     let has_kernel_protocols = || node.addresses.iter().any(|address| address.protocol != 0);
-    address.protocol == protocol || address.protocol == 0 && is_in_ledger() && !has_kernel_protocols()
+    own.contains(address.protocol) || address.protocol == 0 && is_in_ledger() && !has_kernel_protocols()
 }
 
 fn kernel(change: Change) -> Vec<Step> {

@@ -1,5 +1,6 @@
 //! The steps that give a link back as it was, when no ENIAttachment asks for it any more.
 
+use super::own_protocols::OwnProtocols;
 use super::set_up::is_ours;
 use super::settings::PROTOCOL_KERNEL;
 use super::step::Step;
@@ -8,14 +9,14 @@ use crate::netlink::Change;
 use crate::node::{Link, Node};
 
 /// The steps for a link of the ledger. Routes and rules are the planner's.
-pub(super) fn take_back(node: &Node, link: &Link, entry: &LedgerEntry, protocol: u8) -> Vec<Step> {
+pub(super) fn take_back(node: &Node, link: &Link, entry: &LedgerEntry, own: OwnProtocols<'_>) -> Vec<Step> {
     let index = link.index;
     let mut changes = Vec::new();
     let (ours, others): (Vec<_>, Vec<_>) = node
         .addresses
         .iter()
         .filter(|address| address.link == index)
-        .partition(|address| is_ours(node, address, Some(entry), protocol));
+        .partition(|address| is_ours(node, address, Some(entry), own));
     changes.extend(ours.iter().map(|address| Change::RemoveAddress { link: index, cidr: address.cidr }));
     let names = entry.alt_names.iter().filter(|name| link.alt_names.contains(name));
     changes.extend(names.map(|name| Change::RemoveAltName { link: index, name: name.clone() }));
@@ -24,7 +25,7 @@ pub(super) fn take_back(node: &Node, link: &Link, entry: &LedgerEntry, protocol:
         || node
             .routes
             .iter()
-            .any(|route| route.link == index && route.protocol != protocol && route.protocol != PROTOCOL_KERNEL);
+            .any(|route| route.link == index && !own.contains(route.protocol) && route.protocol != PROTOCOL_KERNEL);
     // Whoever has put the link into a bond, has put a VLAN on it, or manages it, goes on with its MTU as well.
     let has_upper = node.links.iter().any(|other| other.lower == Some(index));
     let is_held = link.controller.is_some() || has_upper || link.managed_by.is_some();
