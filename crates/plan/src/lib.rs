@@ -28,7 +28,8 @@
 //! - [`confirmation`]: when answers of EC2 suffice to take a group off an ENI, or to replace it. [`settled`]: whether a NodeENI that was
 //!   not Ready is settled. [`counted`]: counts in sentences.
 //! - [`attach_trace`]: the OpenTelemetry trace of one ENIAttachment, as plain data.
-//! - [`iam_policy`]: the least IAM policy of the controller, for `multi-eni iam-policy`.
+//! - [`iam_policy`]: the least IAM policy of the controller, for `multi-eni iam-policy`. [`nad`]: NetworkAttachmentDefinitions, for
+//!   `multi-eni nad`.
 
 pub mod account_and_region;
 mod api_time;
@@ -55,6 +56,7 @@ pub mod lifecycle;
 pub mod lookup_failure;
 pub mod max_removals;
 pub mod max_unavailable;
+pub mod nad;
 pub mod node_selector;
 pub mod nodeeni;
 pub mod observed;
