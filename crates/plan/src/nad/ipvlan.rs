@@ -3,13 +3,12 @@
 
 use super::cni::{CniPlugin, IpamPlugin, Range, Route};
 use super::definition::Definition;
-use super::ipv4::{Network, address};
+use super::ipv4::Network;
 use super::left_out::Reason;
 use crate::attachment::Attachment;
 use multi_eni_api::eniattachment::Phase;
 use multi_eni_api::node_config::{NodeMode, mode_of};
 use multi_eni_api::node_status::NodeStatus;
-use std::net::Ipv4Addr;
 
 /// The longest name of a link.
 const LONGEST_LINK: usize = 15;
@@ -30,21 +29,18 @@ pub(super) fn definition(attachment: &Attachment, namespace: &str) -> Result<Def
     let master = master(report)?;
     let subnet = attachment.request.subnet_cidr.as_deref().ok_or(Reason::NoSubnet)?;
     let network = Network::parse(subnet)?;
-    let range = |(first, last): (Ipv4Addr, Ipv4Addr)| Range {
+    let range = |owned: &Network| Range {
         subnet: subnet.to_owned(),
-        range_start: first,
-        range_end: last,
+        range_start: owned.first(),
+        range_end: owned.last(),
         gateway: network.gateway(),
     };
     let addresses = addresses(attachment, report)?;
     if addresses.is_empty() {
         return Err(Reason::NoAddresses);
     }
-    let shown = |(first, last): &(Ipv4Addr, Ipv4Addr)| {
-        if first == last { first.to_string() } else { format!("{first} to {last}") }
-    };
     let eni = status.eni_id.as_deref().unwrap_or("its ENI");
-    let shown: Vec<String> = addresses.iter().map(shown).collect();
+    let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let comments = vec![
         format!(
             "NodeENI {} on node {}: pods share {eni}, whose link is {master}.",
@@ -55,7 +51,7 @@ pub(super) fn definition(attachment: &Attachment, namespace: &str) -> Result<Def
         "Another ENI in its place has other addresses: print the definition anew then.".to_owned(),
     ];
     let ipam = IpamPlugin::HostLocal {
-        ranges: vec![addresses.into_iter().map(range).collect()],
+        ranges: vec![addresses.iter().map(range).collect()],
         routes: vec![Route::default_by(None)],
     };
     let plugins = vec![CniPlugin::Ipvlan { master, mode: "l2", ipam }, CniPlugin::Sbr];
@@ -80,16 +76,11 @@ fn master(report: &NodeStatus) -> Result<String, Reason> {
         .ok_or_else(|| Reason::NoLink(format!("{name:?} is no name of a link")))
 }
 
-/// The addresses that the ENI owns and the node itself does not have, as ranges: its prefixes, and its single addresses.
-fn addresses(attachment: &Attachment, report: &NodeStatus) -> Result<Vec<(Ipv4Addr, Ipv4Addr)>, Reason> {
+/// The addresses that the ENI owns and the node itself does not have: its prefixes, and single addresses.
+fn addresses(attachment: &Attachment, report: &NodeStatus) -> Result<Vec<Network>, Reason> {
     let status = &attachment.status;
-    let prefixes =
-        status.ipv4_prefixes.iter().map(|text| Network::parse(text).map(|prefix| (prefix.first(), prefix.last())));
-    let mut ranges = prefixes.collect::<Result<Vec<_>, _>>()?;
     let is_the_nodes = mode_of(attachment.node_settings.node_config.as_ref()) == NodeMode::Addresses;
-    for text in status.private_ips.iter().filter(|text| !is_the_nodes && !report.addresses.contains(text)) {
-        let address = address(text)?;
-        ranges.push((address, address));
-    }
-    Ok(ranges)
+    let single = status.private_ips.iter().filter(|text| !is_the_nodes && !report.addresses.contains(text));
+    let prefixes = status.ipv4_prefixes.iter().map(|text| Network::parse(text));
+    prefixes.chain(single.map(|text| Network::parse_address(text))).collect()
 }
