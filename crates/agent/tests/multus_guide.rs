@@ -1,12 +1,12 @@
-//! The manifests of docs/multus.md, taken by a real API server. The CRD of NetworkAttachmentDefinition is a stand-in of this test for
-//! Multus' own: the same group, version, names and the one field that the page uses.
+//! The manifests of docs/multus.md and docs/node-agent.md, taken by a real API server. The CRD of NetworkAttachmentDefinition is a stand-in for
+//! Multus' own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test says what it needs")]
 
 mod guide;
 
-use guide::{GUIDE, config, definitions, objects};
-use multi_eni_control_plane::{ControlPlane, Failure, chart};
+use guide::{GUIDE, config, definitions, objects, objects_of_the_agents_page};
+use multi_eni_control_plane::{ControlPlane, Failure, NETWORK_ATTACHMENT_DEFINITIONS, chart};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 
@@ -38,6 +38,23 @@ fn the_definitions_of_the_guide_agree_with_its_nodeenis() {
         assert!(is_used, "no pod of the guide uses {}", config["name"]);
     }
     assert_eq!(kinds, ["host-device", "host-device", "ipvlan"]);
+    assert_eq!(objects.iter().filter(|object| object["kind"] == "NodeENI").count(), kinds.len());
+}
+
+#[test]
+fn the_pods_of_the_agents_page_request_what_its_nodeenis_offer_and_one_is_whole_for_dpdk() {
+    let objects = objects_of_the_agents_page();
+    let of_kind = |kind: &str| objects.iter().filter(|object| object["kind"] == kind).cloned().collect::<Vec<_>>();
+    let (nodeenis, pods) = (of_kind("NodeENI"), of_kind("Pod"));
+    for nodeeni in &nodeenis {
+        let resource = nodeeni["spec"]["dpdkResourceName"].as_str().unwrap();
+        let requests = |pod: &Value| pod["spec"]["containers"][0]["resources"]["limits"][resource].clone();
+        assert_eq!(pods.iter().filter(|pod| !requests(pod).is_null()).count(), 1, "{resource}");
+    }
+    let dpdk = nodeenis.iter().find(|nodeeni| nodeeni["spec"]["enableDPDK"] == true).unwrap();
+    assert_eq!(dpdk["spec"]["dpdkDriver"], "vfio-pci");
+    let with_pages = |pod: &&Value| pod["spec"]["containers"][0]["resources"]["limits"]["hugepages-2Mi"].is_string();
+    assert_eq!(pods.iter().filter(with_pages).count(), 1);
 }
 
 #[test]
@@ -46,9 +63,9 @@ fn an_api_server_takes_the_manifests_of_the_guide_and_refuses_macvlan_with_the_r
     let crds =
         std::fs::read_to_string(format!("{}/crds/networking.k8s.aws.yaml", chart())).map_err(|e| e.to_string())?;
     plane.apply(&crds)?.success()?;
-    plane.apply(&stand_in().to_string())?.success()?;
+    plane.apply(NETWORK_ATTACHMENT_DEFINITIONS)?.success()?;
     plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?.success()?;
-    for object in objects() {
+    for object in objects().into_iter().chain(objects_of_the_agents_page()) {
         plane.apply(&object.to_string())?.success()?;
     }
     let stored = ["get", "--raw", "/apis/k8s.cni.cncf.io/v1/namespaces/default/network-attachment-definitions"];
@@ -85,20 +102,4 @@ fn an_api_server_takes_the_manifests_of_the_guide_and_refuses_macvlan_with_the_r
     }
     plane.passed();
     Ok(())
-}
-
-/// The CRD in place of Multus' own.
-fn stand_in() -> Value {
-    let config = json!({ "type": "object", "properties": { "config": { "type": "string" } } });
-    let schema = json!({ "type": "object", "properties": { "spec": config } });
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": { "name": "network-attachment-definitions.k8s.cni.cncf.io" },
-        "spec": {
-            "group": "k8s.cni.cncf.io", "scope": "Namespaced",
-            "names": { "plural": "network-attachment-definitions", "singular": "network-attachment-definition",
-                "kind": "NetworkAttachmentDefinition", "shortNames": ["net-attach-def"] },
-            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } }],
-        },
-    })
 }

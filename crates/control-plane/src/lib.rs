@@ -19,3 +19,6 @@ pub use binaries::repository;
 pub use control_plane::{ControlPlane, Output, chart, free_address};
 pub use process::Process;
 pub use test_error::Failure;
+
+/// A stand-in for Multus' CRD of NetworkAttachmentDefinition.
+pub const NETWORK_ATTACHMENT_DEFINITIONS: &str = include_str!("../network-attachment-definitions.yaml");

@@ -16,7 +16,7 @@ fn run(args: &[&str], kubeconfig: Option<&str>) -> (Option<i32>, String) {
 
 #[test]
 fn a_kubeconfig_that_cannot_be_read_is_named_with_its_path() {
-    for args in [&["plan"][..], &["explain", "node/a"], &["drain", "--no-audit"]] {
+    for args in [&["plan"][..], &["explain", "node/a"], &["nad"], &["drain", "--no-audit"]] {
         let (code, says) = run(args, Some("/nowhere/config"));
         assert_eq!(code, Some(1), "{says}");
         assert!(says.contains("KUBECONFIG names (/nowhere/config) cannot be used"), "{args:?}: {says}");

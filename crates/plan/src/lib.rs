@@ -31,7 +31,8 @@
 //!   name. [`settled`]: whether a NodeENI that was not Ready is settled.
 //! - [`counted`]: counts in sentences. `upcoming`: times that lie ahead, in sentences.
 //! - [`attach_trace`]: the OpenTelemetry trace of one ENIAttachment, as plain data.
-//! - [`iam_policy`]: the least IAM policy of the controller, for `multi-eni iam-policy`.
+//! - [`iam_policy`]: the least IAM policy of the controller, for `multi-eni iam-policy`. [`nad`]: NetworkAttachmentDefinitions, for
+//!   `multi-eni nad`.
 
 pub mod account_and_region;
 pub mod agent_report;
@@ -60,6 +61,7 @@ pub mod lifecycle;
 pub mod lookup_failure;
 pub mod max_removals;
 pub mod max_unavailable;
+pub mod nad;
 pub mod named_groups;
 pub mod node_selector;
 pub mod nodeeni;

@@ -1,20 +1,33 @@
-//! The manifests of docs/multus.md.
+//! The manifests of docs/multus.md and docs/node-agent.md.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The page.
+/// The guide for Multus.
 pub const GUIDE: &str = include_str!("../../../../docs/multus.md");
+/// The page of the node agent.
+const NODE_AGENT: &str = include_str!("../../../../docs/node-agent.md");
 
-/// The objects of the page's YAML blocks, in their order.
+/// The objects of the guide's YAML blocks, in their order.
 pub fn objects() -> Vec<Value> {
-    let mut blocks = GUIDE.split("```yaml\n");
-    blocks.next();
-    let blocks: Vec<&str> = blocks.map(|rest| rest.split_once("```").unwrap().0).collect();
-    assert!(blocks.len() > 4, "{}", blocks.len());
-    let documents = blocks.iter().flat_map(|block| serde_yaml::Deserializer::from_str(block));
+    let objects = objects_of(GUIDE);
+    assert!(objects.len() > 8, "{}", objects.len());
+    objects
+}
+
+/// The NodeENIs and Pods of the agent's page. Its other blocks are parts of a NodeENI, or are for Karpenter.
+pub fn objects_of_the_agents_page() -> Vec<Value> {
+    let is_whole = |object: &Value| matches!(object["kind"].as_str(), Some("NodeENI" | "Pod"));
+    let objects: Vec<Value> = objects_of(NODE_AGENT).into_iter().filter(is_whole).collect();
+    assert!(objects.len() > 3, "{}", objects.len());
+    objects
+}
+
+fn objects_of(page: &str) -> Vec<Value> {
+    let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
+    let documents = blocks.flat_map(serde_yaml::Deserializer::from_str);
     documents.map(|document| Value::deserialize(document).unwrap()).collect()
 }
 

@@ -7,6 +7,7 @@ mod crds;
 mod drain;
 mod iam_policy;
 mod missing_kind;
+mod nad;
 mod node_agent_flag;
 mod output;
 mod plan;
@@ -40,6 +41,8 @@ enum Command {
     Plan(plan::Flags),
     /// Show the same for one Node or one NodeENI, with the ENIs that are in place already
     Explain(plan::ExplainFlags),
+    /// Print NetworkAttachmentDefinitions, by which Multus gives the ENIs of NodeENIs to pods, for kubectl apply -f -. Read-only
+    Nad(nad::Flags),
     /// Remove the ENIs of this cluster, or of one NodeENI: deletes the NodeENIs, waits until the controller has detached and
     /// deleted their ENIs, and audits EC2
     Drain(drain::Flags),
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Sandbox(flags) => sandbox::run(flags),
         Command::Plan(flags) => plan::plan(flags),
         Command::Explain(flags) => plan::explain(flags),
+        Command::Nad(flags) => nad::run(&flags),
         Command::Drain(flags) => drain::run(flags),
         Command::Crds => crds::run(),
         Command::IamPolicy(flags) => iam_policy::run(&flags),

@@ -8,8 +8,8 @@ pub(super) struct PodFlags {
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     wait_for_pods: bool,
 
-    /// Annotation in which a Pod names the NodeENIs whose ENIs it uses, separated by commas. A Pod that requests a NodeENI's
-    /// dpdkResourceName uses them too
+    /// Annotation in which a Pod names the NodeENIs whose ENIs it uses, separated by commas or in the JSON form of Multus. A
+    /// Pod that requests a NodeENI's dpdkResourceName uses them too
     #[arg(long, env = "MULTI_ENI_POD_ANNOTATION", default_value = "networking.k8s.aws/nodeenis", value_parser = key)]
     pod_annotation: String,
 }

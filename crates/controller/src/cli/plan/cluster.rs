@@ -17,7 +17,7 @@ use std::fmt::Debug;
 
 /// The objects of the cluster, and its identity. `before_install`: the CRDs may be missing. Pods are listed only if
 /// `pod_annotation` is given, the annotation by which Pods name NodeENIs.
-pub(super) async fn all(
+pub(in crate::cli) async fn all(
     kube: &Client,
     before_install: bool,
     pod_annotation: Option<&str>,

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 const FIELD_MANAGER: &str = "multi-eni-plan";
 
 /// Adds the NodeENIs to the store. Returns those that the API server would refuse, by name, with its message.
-pub(super) async fn apply_to_store(
+pub(in crate::cli) async fn apply_to_store(
     kube: &Client,
     store: &mut Store,
     objects: Vec<Value>,

@@ -1,8 +1,8 @@
 //! The commands `multi-eni plan` and `multi-eni explain`: what the controller would do now, and why not more. They read the
 //! cluster and EC2 and never write to either.
 
-mod cluster;
-mod file;
+pub(super) mod cluster;
+pub(super) mod file;
 
 use super::node_agent_flag::NodeAgentFlag;
 use super::output::print;

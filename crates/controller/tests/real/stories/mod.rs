@@ -17,6 +17,7 @@ mod highest_free;
 mod identity;
 mod lost;
 mod metrics;
+mod nad;
 mod node_labels;
 mod nodes;
 mod occupied;

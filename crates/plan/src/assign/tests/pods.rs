@@ -34,7 +34,11 @@ fn deselected() -> World {
 fn a_deselected_node_keeps_its_eni_while_a_pod_uses_it_and_reports_the_pod() {
     let mut world = deselected();
     assert_eq!(world.assign().delete.len(), 1, "without --wait-for-pods no ENI waits for pods");
-    for user in [pod("ns/by-name", "other,a", &[]), pod("ns/by-resource", "", &["example.com/fast"])] {
+    let by_attachment = pod("ns/by-eniattachment", &world.attachments[0].name, &[]);
+    let by_json = pod("ns/by-json", r#"[{ "name": "a", "interface": "net1" }]"#, &[]);
+    for user in
+        [pod("ns/by-name", "other,a", &[]), by_json, by_attachment, pod("ns/by-resource", "", &["example.com/fast"])]
+    {
         world.pods = Some(vec![pod("ns/other", "b", &["example.com/slow"]), user.clone()]);
         let assignment = world.assign();
         assert!(assignment.delete.is_empty() && assignment.is_settled(), "{assignment:?}");

@@ -1,0 +1,101 @@
+//! NetworkAttachmentDefinitions by which Multus gives the ENIs of a NodeENI to Pods, for `multi-eni nad`. This file is given the parsed
+//! objects and returns documents, or the reason why there is none. It applies nothing.
+
+mod ascii_json;
+mod cni;
+mod definition;
+mod host_device;
+mod ipv4;
+mod ipvlan;
+mod left_out;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use definition::Definition;
+pub use host_device::Ipam;
+pub use left_out::{LeftOut, Reason};
+pub use text::{json, yaml};
+
+use crate::attachment::Attachment;
+use crate::nodeeni::NodeEni;
+
+/// Why there is no definition of the CNI plugin macvlan.
+pub const NO_MACVLAN: &str = "macvlan does not work on EC2: EC2 delivers to an ENI only frames for the ENI's own MAC address, and each \
+                              macvlan interface has another one; use host-device or ipvlan";
+
+/// The CNI plugin of the definitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plugin {
+    /// The Pod gets the link of the ENI. One definition for each NodeENI.
+    HostDevice {
+        /// Where the Pod's address comes from. None: static by an alternative name, and dhcp by a resource.
+        ipam: Option<Ipam>,
+    },
+    /// Several Pods have addresses of one ENI. One definition for each ENI.
+    Ipvlan,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// The plugin.
+    pub plugin: Plugin,
+    /// The namespace of the definitions.
+    pub namespace: &'a str,
+    /// Only NodeENIs that have an ENIAttachment on this Node and, with ipvlan, only these ENIs.
+    pub node: Option<&'a str>,
+}
+
+/// The definitions of one NodeENI, and what has none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The definitions.
+    pub definitions: Vec<Definition>,
+    /// What has no definition.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// The definitions of a NodeENI. `attachments`: all its ENIAttachments.
+pub fn definitions(nodeeni: &NodeEni, attachments: &[&Attachment], request: &Request<'_>) -> Answer {
+    let is_asked = |attachment: &&&Attachment| request.node.is_none_or(|node| attachment.node == node);
+    let asked: Vec<&Attachment> = attachments.iter().filter(is_asked).copied().collect();
+    if request.node.is_some() && asked.is_empty() {
+        return Answer::default();
+    }
+    let without = |reason: Reason| Answer {
+        definitions: Vec::new(),
+        left_out: vec![LeftOut { nodeeni: nodeeni.name.clone(), node: None, reason }],
+    };
+    let spec = match &nodeeni.spec {
+        _ if nodeeni.deleting => return without(Reason::Deleting),
+        Err(error) => return without(Reason::Unreadable(error.to_string())),
+        Ok(spec) => spec,
+    };
+    match request.plugin {
+        Plugin::HostDevice { ipam } => {
+            let host_device =
+                host_device::HostDevice { nodeeni: &nodeeni.name, settings: &spec.node_settings, attachments };
+            match host_device.definition(request.namespace, ipam) {
+                Ok(definition) => Answer { definitions: vec![definition], left_out: Vec::new() },
+                Err(reason) => without(reason),
+            }
+        }
+        Plugin::Ipvlan if spec.node_settings.enable_dpdk == Some(true) => without(Reason::DpdkHasNoLink),
+        Plugin::Ipvlan if asked.is_empty() => without(Reason::NoAttachment),
+        Plugin::Ipvlan => {
+            let mut answer = Answer::default();
+            for attachment in asked {
+                match ipvlan::definition(attachment, request.namespace) {
+                    Ok(definition) => answer.definitions.push(definition),
+                    Err(reason) => {
+                        let node = Some(attachment.node.clone());
+                        answer.left_out.push(LeftOut { nodeeni: nodeeni.name.clone(), node, reason });
+                    }
+                }
+            }
+            answer
+        }
+    }
+}
