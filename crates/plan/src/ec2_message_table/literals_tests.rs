@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("plan/src/lifecycle/advice.rs", "IpAddressLimitExceeded", "an error code"),
     ("plan/src/ec2_messages.rs", "subnet/", "a word of a message that names a subnet, whatever the message is"),
     ("plan/src/spec_validation.rs", "aws:", "the key of a tag"),
+    ("plan/src/pods.rs", "name", "a field of Multus' annotation"),
 ];
 
 /// All Rust files below the directory that are not tests.
