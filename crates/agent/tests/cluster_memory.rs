@@ -1,23 +1,16 @@
-//! The peak memory of the node agent with a real API server: as the container of the chart's DaemonSet, and with DPDK and the device
-//! plugin, as a process.
+//! The peak memory of the node agent with a real API server, as the container of the chart's DaemonSet.
 //!
 //! `MULTI_ENI_AGENT` names a release build, which is measured instead of the build of the tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test says what it needs")]
 
 mod container;
-mod kubelet;
 mod rig;
 
 use container::attachments::{attached, condition, read};
-use kubelet::{Kubelet, directory};
 use multi_eni_control_plane::{ControlPlane, Failure};
-use rig::tree::{OnLink, Tree};
-use rig::{Rig, eni, run, until};
-use serde_json::json;
+use rig::{Rig, eni, until};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// ENIs of the node. No instance type has more than 15 interfaces on a network card.
@@ -40,31 +33,11 @@ fn ticks(pid: u32) -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-/// The binary, and the bound of its peak.
-fn binary() -> (PathBuf, u64) {
-    let released = std::env::var_os("MULTI_ENI_AGENT").map(PathBuf::from);
-    let bound = if released.is_some() { GOAL } else { OF_A_TEST_BUILD };
-    (released.unwrap_or_else(|| env!("CARGO_BIN_EXE_multi-eni-agent").into()), bound)
-}
-
-/// Prints the memory of an agent that has nothing to do, and asserts that it is within the bound.
-fn measure(what: &str, pid: u32, bound: u64) {
-    std::thread::sleep(Duration::from_secs(2));
-    let before = ticks(pid);
-    std::thread::sleep(Duration::from_secs(10));
-    let idle = ticks(pid) - before;
-    let (peak, now) = (status(pid, "VmHWM:"), status(pid, "VmRSS:"));
-    let (anonymous, file) = (status(pid, "RssAnon:"), status(pid, "RssFile:"));
-    println!(
-        "{ENIS} ENIs{what}: peak {peak} KiB, now {now} KiB ({anonymous} KiB anonymous, {file} KiB of files); 10 idle seconds: {idle} ticks"
-    );
-    assert!(peak <= bound, "the peak is {peak} KiB, and the bound is {bound} KiB");
-    assert!(idle <= 2, "{idle} ticks in 10 idle seconds");
-}
-
 #[test]
 fn the_memory_of_the_agent_is_bounded_and_an_idle_agent_does_nothing() -> Result<(), Failure> {
-    let (binary, bound) = binary();
+    let released = std::env::var_os("MULTI_ENI_AGENT").map(PathBuf::from);
+    let bound = if released.is_some() { GOAL } else { OF_A_TEST_BUILD };
+    let binary = released.unwrap_or_else(|| env!("CARGO_BIN_EXE_multi-eni-agent").into());
     let rig = Rig::new();
     let plane = ControlPlane::start()?;
     let set = container::install(&plane)?;
@@ -85,82 +58,17 @@ fn the_memory_of_the_agent_is_bounded_and_an_idle_agent_does_nothing() -> Result
     let metrics = container::get(61691, "/metrics");
     assert!(metrics.contains(&format!("multi_eni_agent_enis{{reason=\"Configured\"}} {ENIS}\n")), "{metrics}");
     assert!(container::get(61690, "/readyz").starts_with("HTTP/1.1 200"));
-    measure("", agent.pid(), bound);
-    plane.passed();
-    Ok(())
-}
-
-/// An agent that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn address(number: u8) -> String {
-    format!("0000:00:{:02x}.0", number + 5)
-}
-
-/// The tree of sysfs with a device for each ENI, and its link.
-fn tree(rig: &Rig) -> Tree {
-    let (node, vpc) = (rig.namespace("node"), rig.namespace("vpc"));
-    let on_link: OnLink = Arc::new(move |address, comes| {
-        let number = u8::from_str_radix(&address[8..10], 16).unwrap() - 5;
-        if !comes {
-            run(&format!("ip -n {vpc} link del eni{number}"));
-            return None;
-        }
-        let (name, mac) = (format!("eth{number}x"), eni(number).mac.unwrap());
-        run(&format!("ip -n {vpc} link add eni{number} type veth peer name {name} address {mac} netns {node}"));
-        Some(name)
-    });
-    let tree = Tree::new(&rig.directories().kernel.sysfs, on_link.clone());
-    tree.load("vfio-pci");
-    for number in 1..=ENIS {
-        tree.add(&address(number), Some(&number.to_string()));
-        tree.put_link(&address(number), &on_link(&address(number), true).unwrap());
-    }
-    tree
-}
-
-#[test]
-fn the_memory_with_dpdk_and_the_device_plugin_is_bounded_as_well() -> Result<(), Failure> {
-    const RESOURCE: &str = "example.com/fast";
-    let (binary, bound) = binary();
-    let rig = Rig::new();
-    let _tree = tree(&rig);
-    let plane = ControlPlane::start()?;
-    container::install(&plane)?;
-    let mut kubelet = Kubelet::new(&directory());
-    kubelet.run("start")?;
-    let settings = json!({ "enableDPDK": true, "dpdkResourceName": RESOURCE });
-    let patch = json!({ "spec": { "nodeSettings": settings } }).to_string();
-    let mut names = Vec::new();
-    for number in 1..=ENIS {
-        let name = attached(&plane, "node1", number)?;
-        plane.kubectl(&["patch", "eniattachment", &name, "--type=merge", "-p", &patch])?.success()?;
-        names.push(name);
-    }
-    let (directories, proc) = (rig.directories(), rig.run_dir().join("proc"));
-    std::fs::create_dir_all(&proc).map_err(|e| e.to_string())?;
-    let mut command = Command::new(binary);
-    command.args(["run", "--node-name", "node1", "--link-kinds", "veth"]).env("KUBECONFIG", plane.admin_kubeconfig());
-    command.arg("--sysfs-root").arg(&directories.kernel.sysfs).arg("--state-dir").arg(&directories.state);
-    command.arg("--run-dir").arg(&directories.run).arg("--proc-root").arg(&proc);
-    command.arg("--kubelet-dir").arg(&kubelet.directory).arg("--device-info-dir").arg(kubelet.directory.join("info"));
-    let agent = Running(command.stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?);
-    for name in &names {
-        until(&format!("{name} is bound"), || {
-            condition(&read(&plane, name), "Configured").is_some_and(|condition| condition["reason"] == "BoundToDriver")
-        });
-    }
-    let addresses: Vec<String> = (1..=ENIS).map(address).collect();
-    let devices: Vec<(&str, bool)> = addresses.iter().map(|address| (address.as_str(), true)).collect();
-    kubelet.devices(RESOURCE, &devices);
-    measure(" with DPDK and the device plugin", agent.0.id(), bound);
+    std::thread::sleep(Duration::from_secs(2));
+    let before = ticks(agent.pid());
+    std::thread::sleep(Duration::from_secs(10));
+    let idle = ticks(agent.pid()) - before;
+    let (peak, now) = (status(agent.pid(), "VmHWM:"), status(agent.pid(), "VmRSS:"));
+    let (anonymous, file) = (status(agent.pid(), "RssAnon:"), status(agent.pid(), "RssFile:"));
+    println!(
+        "{ENIS} ENIs: peak {peak} KiB, now {now} KiB ({anonymous} KiB anonymous, {file} KiB of files); 10 idle seconds: {idle} ticks"
+    );
+    assert!(peak <= bound, "the peak is {peak} KiB, and the bound is {bound} KiB");
+    assert!(idle <= 2, "{idle} ticks in 10 idle seconds");
     plane.passed();
     Ok(())
 }
