@@ -24,6 +24,9 @@ pub struct NodeIdentity {
     /// The provider ID, which names the instance, and the taints.
     #[serde(default)]
     pub spec: NodeSpecFields,
+    /// The boot. The rest of the status changes with each heartbeat, and is not parsed.
+    #[serde(default)]
+    pub status: NodeStatusFields,
 }
 
 /// Reads the metadata without `managedFields` and annotations: they are most of it, and each heartbeat brings them again.
@@ -56,6 +59,22 @@ pub struct NodeSpecFields {
     pub taints: Vec<TaintKey>,
 }
 
+/// The fields of a Node's status that are read.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatusFields {
+    /// `status.nodeInfo`.
+    pub node_info: Option<NodeInfoFields>,
+}
+
+/// The field of `status.nodeInfo` that is read.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct NodeInfoFields {
+    /// `bootID`; empty until the kubelet has reported it.
+    #[serde(rename = "bootID")]
+    pub boot_id: Option<Box<str>>,
+}
+
 /// The key of a taint. Its value and effect are not read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaintKey {
@@ -69,6 +88,9 @@ const UNINITIALIZED_TAINT: &str = "node.cloudprovider.kubernetes.io/uninitialize
 
 /// The taint of a Node that Karpenter has launched and not registered yet: it adds the labels of the NodePool when it does.
 const UNREGISTERED_TAINT: &str = "karpenter.sh/unregistered";
+
+/// The taint of a Node whose kubelet has not reported for a time: the cluster does not reach it.
+const UNREACHABLE_TAINT: &str = "node.kubernetes.io/unreachable";
 
 /// Converts a Node.
 pub fn node(object: &NodeIdentity) -> ObservedNode {
@@ -88,6 +110,8 @@ pub fn node(object: &NodeIdentity) -> ObservedNode {
         created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |t| t.0),
         uninitialized: taints().any(|key| key == UNINITIALIZED_TAINT),
         unregistered: taints().any(|key| key == UNREGISTERED_TAINT),
+        is_unreachable: taints().any(|key| key == UNREACHABLE_TAINT),
+        boot_id: object.status.node_info.as_ref().and_then(|info| info.boot_id.clone()).filter(|id| !id.is_empty()),
         startup_taints: taints().enumerate().filter(|(_, key)| *key == STARTUP_TAINT).map(|(place, _)| place).collect(),
     }
 }
@@ -178,6 +202,30 @@ mod tests {
         assert_eq!(node(&object).joins_until(), Timestamp::MAX);
         object.spec.taints.clear();
         assert_eq!(node(&object).joins_until(), "2026-01-01T00:05:00Z".parse().unwrap());
+    }
+
+    #[test]
+    fn a_heartbeat_changes_nothing_of_a_node_and_a_reboot_and_a_lost_kubelet_do() {
+        let shown = |boot: &str, heartbeat: &str, taints: serde_json::Value| {
+            let conditions = serde_json::json!([{ "type": "Ready", "status": "True", "lastHeartbeatTime": heartbeat }]);
+            let info = serde_json::json!({ "bootID": boot, "kernelVersion": heartbeat });
+            let object: NodeIdentity = serde_json::from_value(serde_json::json!({
+                "metadata": { "name": "n1", "resourceVersion": heartbeat },
+                "spec": { "taints": taints },
+                "status": { "conditions": conditions, "nodeInfo": info, "images": [{ "names": ["a"] }] },
+            }))
+            .unwrap();
+            node(&object)
+        };
+        let first = shown("b-1", "1", serde_json::json!([]));
+        assert_eq!(first.boot_id.as_deref(), Some("b-1"));
+        assert_eq!(first, shown("b-1", "2", serde_json::json!([])));
+        assert_ne!(first, shown("b-2", "3", serde_json::json!([])));
+        assert_eq!(shown("", "1", serde_json::json!([])).boot_id, None);
+        let lost = shown("b-1", "4", serde_json::json!([{ "key": UNREACHABLE_TAINT, "effect": "NoExecute" }]));
+        assert!(lost.is_unreachable && !first.is_unreachable);
+        let bare: NodeIdentity = serde_json::from_value(serde_json::json!({ "metadata": { "name": "n1" } })).unwrap();
+        assert_eq!(node(&bare).boot_id, None);
     }
 
     #[test]

@@ -283,6 +283,12 @@ impl Store {
         self.nodes_on(instance).reduce(|first, other| if other.counts_before(first) { other } else { first })
     }
 
+    /// The boots that the Nodes of this instance show. A stale Node may show an earlier one.
+    pub fn boots_on(&self, instance: Option<&InstanceId>) -> Vec<&str> {
+        let nodes = instance.into_iter().flat_map(|instance| self.nodes_on(instance));
+        nodes.filter_map(|node| node.boot_id.as_deref()).collect()
+    }
+
     /// The name of the Node under which an ENIAttachment is decided. It is the Node that counts on the ENIAttachment's instance.
     /// If that instance has no Node, it is the Node name in the ENIAttachment's spec.
     pub fn decided_under<'a>(&'a self, attachment: &'a Attachment) -> &'a str {

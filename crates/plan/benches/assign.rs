@@ -191,6 +191,8 @@ fn node(number: usize) -> Node {
         instance_type: None,
         uninitialized: false,
         unregistered: false,
+        is_unreachable: false,
+        boot_id: None,
         startup_taints: Vec::new(),
         deleting: false,
         created: now(),

@@ -19,6 +19,8 @@
 //! - [`removals`]: how many nodes may lose ENIs because of labels or of an edit.
 //! - [`unconfigured`]: ENIs that are attached, and whose interface the node agent has not configured. [`startup_taint`]: whether a Node
 //!   keeps the taint with which it waits for its ENIs.
+//! - [`agent_report`]: which report of the node agent counts. [`device_return`]: the device of an ENI that is to be detached, which the
+//!   node agent first gives back from a driver for DPDK.
 //! - [`problem`]: a problem of a NodeENI as a whole.
 //! - [`describe_outage`]: EC2 does not answer Describe calls.
 //! - [`invariants`]: invariants over ENIs and ENIAttachments, for tests and the sandbox's summary.
@@ -31,6 +33,7 @@
 //! - [`iam_policy`]: the least IAM policy of the controller, for `multi-eni iam-policy`.
 
 pub mod account_and_region;
+pub mod agent_report;
 mod api_time;
 pub mod assign;
 pub mod attach_trace;
@@ -41,6 +44,7 @@ pub mod confirmation;
 mod connection_tracking;
 pub mod counted;
 pub mod describe_outage;
+pub mod device_return;
 pub mod ec2_errors;
 pub mod ec2_message_table;
 pub mod ec2_messages;

@@ -50,17 +50,32 @@ pub fn step(input: Input<'_>) -> Step {
     if *input.observation == Observation::Blind && !input.attachment.status.conditions.is_empty() {
         // A new process has no observation before its first resync. The status that an earlier process wrote stands until
         // then.
-        return Step { action: Action::Wait, status: input.attachment.status.clone(), recheck: None };
+        return Step {
+            action: Action::Wait,
+            status: input.attachment.status.clone(),
+            recheck: None,
+            device_return: None,
+        };
     }
     if input.attachment.unreadable.is_some() {
-        return Step { action: Action::Settled, status: input.attachment.status.clone(), recheck: None };
+        return Step {
+            action: Action::Settled,
+            status: input.attachment.status.clone(),
+            recheck: None,
+            device_return: None,
+        };
     }
     if !input.attachment.has_finalizer
         && input.attachment.deleting.is_none()
         && input.attachment.status.eni_id.is_some()
     {
         // Without the finalizer no call is made for the ENI. The status still describes the ENI, so it stays unchanged.
-        return Step { action: Action::Wait, status: input.attachment.status.clone(), recheck: None };
+        return Step {
+            action: Action::Wait,
+            status: input.attachment.status.clone(),
+            recheck: None,
+            device_return: None,
+        };
     }
     let (action, report) = match input.attachment.deleting {
         None => provision::next(&input),

@@ -4,6 +4,7 @@
 use crate::assign::{GroupsWait, Pinned, Unassigned, WaitsForPods};
 use crate::attachment::{Attachment, IN_PLACE};
 use crate::counted::{counted, is_or_are, verb};
+use crate::device_return;
 use crate::nodeeni::NodeEni;
 use crate::problem::Problem;
 use crate::removals::RemovalPace;
@@ -64,6 +65,8 @@ pub struct Input<'a> {
     pub problems: &'a [Problem],
     /// How long its calls will wait for EC2's request rates.
     pub expected: Option<WaitEstimate>,
+    /// Whether the node agent is enabled, and its report in the status of an ENIAttachment is of this boot of the node.
+    pub has_current_report: &'a dyn Fn(&Attachment) -> bool,
     /// The MTU that the spec asks for.
     pub mtu: Option<i32>,
     /// Now.
@@ -89,6 +92,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
         removals,
         problems,
         expected,
+        has_current_report,
         mtu,
         now,
     } = input;
@@ -118,7 +122,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
     let stopped = blocked.iter().copied().chain(&unconfigured);
     let stalled = missing_for_a_person + stopped.filter(is_live).filter(asked_for).filter(|eni| !is_ready(eni)).count();
 
-    let (entries, omitted) = entries(previous, attachments, mtu, now);
+    let (entries, omitted) = entries(previous, attachments, has_current_report, mtu, now);
     let mut status = NodeEniStatus {
         observed_generation: Some(nodeeni.generation),
         matched_nodes: count(matched),
@@ -149,6 +153,7 @@ pub fn nodeeni_status(input: Input<'_>) -> NodeEniStatus {
         refused,
         groups_waits,
         replaced: attachments.iter().find(is_on_its_way).map(|attachment| attachment.node.as_str()),
+        returning: attachments.iter().find_map(|it| Some((it.node.as_str(), device_return::said_until(it)?))),
     };
     let numbers = Numbers { matched, covered, desired, ready, stalled, leaving, expected, now };
     for wanted in conditions_of(nodeeni, numbers, &progress, main_problem) {
@@ -361,7 +366,8 @@ fn conditions_of(
         None => ConditionUpdate::new(types::DEGRADED, false, "AsExpected", "no problems"),
     };
     if nodeeni.deleting {
-        let message = format!("{} {} still being detached and deleted", counted(leaving, "ENI"), is_or_are(leaving));
+        let (enis, are, returns) = (counted(leaving, "ENI"), is_or_are(leaving), progress.returns());
+        let message = format!("{enis} {are} still being detached and deleted{returns}");
         return [
             ConditionUpdate::new(types::READY, false, "Deleting", message.clone()),
             ConditionUpdate::new(types::PROGRESSING, true, "Deleting", message),

@@ -111,8 +111,10 @@ impl Reconciler {
             (self.observation(attachment), self.call_history(attachment), self.deps.ec2.catalog());
         let rivals = self.rivals(attachment, &observation);
         let rivals: Vec<&Attachment> = rivals.iter().map(|entry| &entry.attachment).collect();
+        let boot_ids = self.store.boots_on(attachment.instance.as_ref());
         lifecycle::step(lifecycle::Input {
             rivals: &rivals,
+            boot_ids: &boot_ids,
             instance_type: self.instance_type_of(attachment, &catalog),
             ..self.step_input(attachment, &observation, &call_history, &catalog)
         })
@@ -147,14 +149,14 @@ impl Reconciler {
         call_history: &'a CallHistory,
         catalog: &'a Ec2Catalog,
     ) -> lifecycle::Input<'a> {
-        let node = attachment.instance.as_ref().and_then(|instance| self.store.node_on(instance));
         lifecycle::Input {
             cluster: &self.deps.cluster,
             attachment,
             observation,
             spec: self.store.nodeeni_by_uid(&attachment.nodeeni_uid).and_then(|entry| entry.nodeeni.spec.as_ref().ok()),
             rivals: &[],
-            node_leaving: node.is_none_or(|node| node.deleting),
+            node: attachment.instance.as_ref().and_then(|instance| self.store.node_on(instance)),
+            boot_ids: &[],
             instance: attachment.instance.as_ref().and_then(|instance| self.deps.ec2.instance_observation(instance)),
             states_failure: self.states_failure.as_ref(),
             home_shown: self.deps.ec2.home_shown(),

@@ -1,6 +1,6 @@
-//! The Events on an ENIAttachment: when it is blocked, and when it goes on after that. An ENI that is attached without a problem has
-//! one Event, which is about the Node. As for a NodeENI, an Event comes with the first try to write the status, and is not repeated
-//! while the phase and the reason stay.
+//! The Events on an ENIAttachment: when it is blocked, when it goes on after that, and when its ENI is detached although its device was
+//! not given back. An ENI that is attached without a problem has one Event, which is about the Node. As for a NodeENI, an Event comes
+//! with the first try to write the status, and is not repeated while the phase and the reason stay.
 
 use super::reconciler::Reconciler;
 use crate::events::{NewEvent, Regarding};
@@ -8,6 +8,7 @@ use multi_eni_api::EniAttachmentStatus;
 use multi_eni_api::conditions::types;
 use multi_eni_api::eniattachment::Phase;
 use multi_eni_plan::attachment::Attachment;
+use multi_eni_plan::device_return::NOT_RETURNED;
 
 impl Reconciler {
     /// Publishes the Event on the ENIAttachment that belongs to its new status, if there is one.
@@ -30,6 +31,9 @@ fn event_of(attachment: &Attachment, status: &EniAttachmentStatus) -> Option<New
     }
     if was_blocked && status.phase != Phase::Blocked {
         return event(false, "Unblocked", "Reconcile", format!("{}: {}", is.reason, is.message));
+    }
+    if is.reason == NOT_RETURNED && was.as_ref().is_none_or(|was| was.reason != NOT_RETURNED) {
+        return event(true, NOT_RETURNED, "Detach", is.message.to_owned());
     }
     if status.phase == Phase::Blocked && !(was_blocked && was.is_some_and(|was| was.reason == is.reason)) {
         return event(true, "Blocked", "Reconcile", format!("{}: {}", is.reason, is.message));
@@ -86,6 +90,16 @@ mod tests {
         assert_eq!(event(attaching, &attached), None);
         let changed = status(Phase::Attached, true, "Ready", "eni-1 is attached, and its tags differ");
         assert_eq!(event(attached, &changed), None);
+    }
+
+    #[test]
+    fn a_warning_comes_once_when_an_eni_is_detached_whose_device_was_not_given_back() {
+        let waits = status(Phase::Detaching, false, "ReturningDevice", "until then");
+        let over = |message: &str| status(Phase::Detaching, false, "DeviceNotReturned", message);
+        let expected = Some((true, "DeviceNotReturned", "process 4711".to_owned()));
+        assert_eq!(event(waits, &over("process 4711")), expected);
+        assert_eq!(event(EniAttachmentStatus::default(), &over("process 4711")), expected);
+        assert_eq!(event(over("process 4711"), &over("process 4712")), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{is_true, types};
+use multi_eni_plan::agent_report::is_of_this_boot;
 use multi_eni_plan::assign::{Assignment, NodeEniAssignment, Pinned, Unassigned, WaitsForPods};
 use multi_eni_plan::attachment::{Attachment, by_node};
 use multi_eni_plan::nodeeni::NodeEni;
@@ -162,6 +163,11 @@ impl Reconciler {
             removals,
             problems: &self.problems_of(&entry.nodeeni),
             expected: self.deps.ec2.call_queues().expected(uid),
+            has_current_report: &|attachment| {
+                let boots = self.store.boots_on(attachment.instance.as_ref());
+                let report = attachment.status.node.as_deref().filter(|_| self.deps.settings.node_agent);
+                report.is_some_and(|report| is_of_this_boot(report, &boots))
+            },
             mtu: entry.nodeeni.spec.as_ref().ok().and_then(|spec| spec.node_settings.mtu),
             now: self.now(),
         })

@@ -1,9 +1,10 @@
 //! Judges whether a replica was allowed to change an ENI or an object: `nothing-foreign`, `nothing-unasked`, `finalizers-hold`,
-//! `orphans-wait`, `force-waits`. It judges by the model, not by what the replica may have seen.
+//! `orphans-wait`, `force-waits`, `device-return`. It judges by the model, not by what the replica may have seen.
 //!
 //! A replica's view may be outdated. Therefore an action counts as a violation only if everything that could excuse it has not
 //! changed for [`MAX_STALENESS`].
 
+use super::device_return;
 use super::eni_change_event::EniChange;
 use super::invariant::Invariant;
 use super::max_staleness::MAX_STALENESS;
@@ -97,6 +98,9 @@ pub fn call(state: &mut State, change: &EniChange<'_>, record: &CallRecord) {
         {
             let how = format!("{actor}: {action} of {}, which works and fits its NodeENI", before.id);
             state.broke(at, Invariant::NothingUnasked, how);
+        }
+        Some(eni_attachment) if action == "DetachNetworkInterface" && !record.force => {
+            device_return::detached(state, at, actor, before, &eni_attachment);
         }
         Some(_) => {}
     }

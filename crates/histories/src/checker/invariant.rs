@@ -39,6 +39,8 @@ pub enum Invariant {
     NothingForTheDead,
     /// The startup taint of a Node goes only when its ENIs are Ready or none is wanted there, and does go then.
     StartupTaint,
+    /// An ENI whose device is bound to a driver for DPDK is detached when the node agent has given it back, or after a deadline.
+    DeviceReturn,
     /// Within a bounded time after the faults stop, the system is as the specs ask.
     Converges,
     /// At the end the statuses are true. Whenever Ready changes, it says nothing that has long been untrue.
@@ -51,7 +53,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All invariants.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NoLeak,
         Self::NoDouble,
         Self::NothingForeign,
@@ -68,6 +70,7 @@ impl Invariant {
         Self::Said,
         Self::NothingForTheDead,
         Self::StartupTaint,
+        Self::DeviceReturn,
         Self::Converges,
         Self::StatusTrue,
         Self::Quiet,
@@ -93,6 +96,7 @@ impl Invariant {
             Self::Said => "said",
             Self::NothingForTheDead => "nothing-for-the-dead",
             Self::StartupTaint => "startup-taint",
+            Self::DeviceReturn => "device-return",
             Self::Converges => "converges",
             Self::StatusTrue => "status-true",
             Self::Quiet => "quiet",

@@ -6,14 +6,16 @@
 //! - [`invariant`]: the invariants.
 //! - One file for each invariant, or for a few that belong together: `allowed`, `status_true`, `adoption`, `lease`, `budget`,
 //!   `backoff` (by `targets`), `max_unavailable` (data: `unavailable_nodes`), `removal_pace` (data: `removal_history`), `said` (data:
-//!   `refused_requests`).
+//!   `refused_requests`), `startup_taint` (data: `tainted_nodes`), `device_return` (data: `bound_devices`).
 //! - `max_staleness`, `outages`: what a replica may not know yet.
 //! - [`trace`], `trace_lines`: the trace and its words.
 
 mod adoption;
 mod allowed;
 mod backoff;
+mod bound_devices;
 mod budget;
+mod device_return;
 mod eni_change_event;
 pub mod handle;
 pub mod invariant;

@@ -1,5 +1,6 @@
 //! The model of a history: what EC2 and the API server hold, and since when. It follows each change and judges none.
 
+use super::bound_devices::is_bound;
 use super::eni_change_event::EniChange;
 use super::max_staleness::MAX_STALENESS;
 use crate::environment::{COMPUTE_TYPE_LABEL, POD_ANNOTATION};
@@ -58,6 +59,8 @@ pub struct ModelNode {
     pub deleting: bool,
     /// Whether it can never have an ENI.
     pub is_unsupported: bool,
+    /// The ID of its boot; empty if it shows none.
+    pub boot: String,
 }
 
 /// A NodeENI.
@@ -86,6 +89,8 @@ pub struct ModelAttachment {
     pub disturbed: Millis,
     /// Since when it is being deleted.
     pub deleting_since: Option<Millis>,
+    /// Whether a driver for DPDK had its device when its deletion began. Whoever knows of the deletion knows this.
+    pub bound_when_deleted: bool,
 }
 
 /// EC2 and the API server as they are.
@@ -97,6 +102,8 @@ pub struct Model {
     pub nodes: BTreeMap<String, ModelNode>,
     /// By name: when a Node last changed.
     pub nodes_changed: BTreeMap<String, Millis>,
+    /// By instance: when a Node of it last came, went, or showed another boot.
+    pub reborn: BTreeMap<String, Millis>,
     /// NodeENIs by name.
     pub nodeenis: BTreeMap<String, ModelNodeEni>,
     /// By UID: when a NodeENI's spec last changed. It may be in the future: until then a replica may not know that a name moved.
@@ -278,9 +285,16 @@ impl Model {
                 labels.get(COMPUTE_TYPE_LABEL).is_some_and(|kind| kind == "auto")
                     || !provider.is_empty() && !provider.rsplit('/').next().is_some_and(|last| last.starts_with("i-"))
             },
+            boot: text(object, "/status/nodeInfo/bootID").to_owned(),
         });
-        if self.nodes.get(name) == node.as_ref() {
+        let before = self.nodes.get(name);
+        if before == node.as_ref() {
             return;
+        }
+        let identity = |node: &ModelNode| (node.instance.clone(), node.boot.clone());
+        if before.map(identity) != node.as_ref().map(identity) {
+            let instances = before.into_iter().chain(&node).map(|node| (node.instance.clone(), at));
+            self.reborn.extend(instances.collect::<Vec<_>>());
         }
         self.nodes_changed.insert(name.to_owned(), at);
         match node {
@@ -342,8 +356,13 @@ impl Model {
                 self.uids.insert(attachment.uid.clone(), name.to_owned());
                 let deleting_since =
                     attachment.deleting.map(|_| same.and_then(|before| before.deleting_since).unwrap_or(at));
-                self.attachments
-                    .insert(name.to_owned(), ModelAttachment { attachment, since, disturbed, deleting_since });
+                let was_bound = same.filter(|before| before.deleting_since.is_some());
+                let bound_when_deleted = deleting_since.is_some()
+                    && was_bound.map_or_else(|| is_bound(&attachment), |before| before.bound_when_deleted);
+                self.attachments.insert(
+                    name.to_owned(),
+                    ModelAttachment { attachment, since, disturbed, deleting_since, bound_when_deleted },
+                );
             }
             None => {
                 let Some(before) = before else { return };

@@ -33,6 +33,8 @@ pub struct State {
     pub elects: bool,
     /// The grace before a detach is forced, minus the possible difference of clocks.
     pub force_after: Millis,
+    /// How far the clocks of replicas may be from that of the API server.
+    pub clocks_differ: Millis,
     /// The longest time for which EC2 may show an older state.
     pub lag: Millis,
     /// How old a replica's view of Pods may be; None if the controller does not wait for Pods.
@@ -109,6 +111,7 @@ impl State {
             cards: catalog::instance_type(&setting.instance_type).map_or_else(Vec::new, |found| found.cards.to_vec()),
             elects: setting.replicas > 1,
             force_after: force.saturating_sub(2000 + steps),
+            clocks_differ: 2000 + steps,
             lag: setting.lag,
             pods_known: setting.waits_for_pods.then(|| MAX_WATCH_STALENESS + outages::blind_for(script)),
             model: Model::default(),

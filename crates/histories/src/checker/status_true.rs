@@ -2,7 +2,7 @@
 
 use super::allowed::is_well;
 use super::invariant::Invariant;
-use super::max_staleness::MAX_STALENESS;
+use super::max_staleness::{MAX_STALENESS, MAX_WATCH_STALENESS};
 use super::state::State;
 use crate::script::Millis;
 use multi_eni_api::ENIAttachment;
@@ -37,9 +37,19 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
     }
     let object = change.after.and_then(|object| ENIAttachment::deserialize(object).ok());
     let Some(attachment) = object.as_ref().map(Attachment::read) else { return };
-    let is_configured = !state.node_agent || is_configured(&attachment);
+    let is_of_this_boot = is_of_this_boot(state, &attachment);
+    let is_configured =
+        !state.node_agent || is_configured(&attachment) && is_of_this_boot.is_none_or(|(is_so, _)| is_so);
+    let is_long_known = |since: Millis| at > since + MAX_WATCH_STALENESS;
     let report = match after {
-        Some(true) if !is_configured => Some("is Ready, and the node agent has not configured this ENI"),
+        Some(true)
+            if state.node_agent && is_of_this_boot.is_some_and(|(is_so, since)| !is_so && is_long_known(since)) =>
+        {
+            Some("is Ready, and the report of the node agent is of another boot")
+        }
+        Some(true) if state.node_agent && !self::is_configured(&attachment) => {
+            Some("is Ready, and the node agent has not configured this ENI")
+        }
         Some(true) => {
             let elsewhere =
                 state.model.made_for(&attachment.uid).next().filter(|_| state.model.in_place(&attachment).is_none());
@@ -72,6 +82,16 @@ fn is_configured(attachment: &Attachment) -> bool {
     let is_old = report.reason == "NotManaged" && report.observed_generation != attachment.generation;
     let is_none = mode_of(attachment.node_settings.node_config.as_ref()) == NodeMode::None;
     report.status == "True" && mac.is_some() && mac == status.mac_address.as_ref() && (!is_old || is_none)
+}
+
+/// Whether the node agent's report is of the boot that the Node of its instance shows, and since when the Node shows it. None: the
+/// instance has no Node that shows a boot, or has several Nodes.
+fn is_of_this_boot(state: &State, attachment: &Attachment) -> Option<(bool, Millis)> {
+    let instance = attachment.instance.as_ref()?.to_string();
+    let mut here = state.model.nodes.values().filter(|node| node.instance == instance);
+    let node = here.next().filter(|node| !node.boot.is_empty() && here.next().is_none())?;
+    let said = attachment.status.node.as_ref()?.boot_id.as_ref()?;
+    Some((*said == node.boot, state.model.reborn.get(&instance).copied().unwrap_or(0)))
 }
 
 /// Whether the condition Ready is True; None if there is no such condition.

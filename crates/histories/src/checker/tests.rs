@@ -2,6 +2,7 @@
 
 mod away;
 mod backoff;
+mod device_return;
 mod enis;
 mod pace;
 mod requests;

@@ -4,6 +4,7 @@ use super::Environment;
 use super::api_client::ApiClient;
 use super::api_resources::nodes;
 use super::ec2_setup::{node_subnet, zone};
+use super::node_agents::boot_id;
 use super::operation_result::OperationResult;
 use super::taints::taints_of;
 use crate::script::UnsupportedKind;
@@ -89,6 +90,24 @@ impl Environment {
             "spec": { "providerID": provider, "taints": taints },
         });
         client.patch(&nodes(), node, &patch).await.map(|_| format!("Node {node} is initialized as {provider}"))
+    }
+
+    /// The instance of a Node reboots. Its kubelet reports the new boot, and its agent starts anew.
+    pub(super) async fn reboot(&self, client: &ApiClient, node: &str) -> OperationResult {
+        let said = Ok(format!("{node} reboots"));
+        let Some(object) = self.api.get(&nodes(), "", node) else { return said };
+        let instance = instance_in(&object).to_owned();
+        if instance.is_empty() {
+            return said;
+        }
+        let boot = boot_id(self.node_agents.reboot(&instance));
+        let here = self.api.list(&nodes());
+        for other in here.iter().filter(|other| instance_in(other) == instance) {
+            let name = other.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            let patch = json!({ "status": { "nodeInfo": { "bootID": boot } } });
+            client.patch_status(&nodes(), name, &patch).await?;
+        }
+        said
     }
 
     /// A Node joins whose instance and primary interface EKS Auto Mode manages.

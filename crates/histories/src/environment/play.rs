@@ -61,10 +61,7 @@ impl Environment {
                 client.patch(&nodes(), node, &free).await.map(|_| format!("the finalizers of Node {node} are removed"))
             }
             Operation::Taint { node, effect } => self.taint(&client, node, effect).await,
-            Operation::Reboot { node } => {
-                self.node_agents.reboot(node);
-                Ok(format!("{node} reboots"))
-            }
+            Operation::Reboot { node } => self.reboot(&client, node).await,
             Operation::Heartbeat { node } => {
                 let ready = json!({ "type": "Ready", "status": "True", "reason": "KubeletReady",
                     "message": "kubelet is posting ready status", "lastHeartbeatTime": self.clock.now().to_string() });

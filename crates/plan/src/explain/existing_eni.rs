@@ -7,6 +7,7 @@ use super::{ExplainedAttachment, Input, unconfirmed};
 use crate::assign::{RemovalReason, UnassignedReason};
 use crate::attachment::Attachment;
 use crate::counted::counted;
+use crate::device_return::RETURNING;
 use crate::failure::Failure;
 use crate::lifecycle::Action;
 use crate::max_unavailable::MaxUnavailable;
@@ -28,7 +29,9 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
     let removal = assignment.and_then(|a| a.delete.iter().find(|removal| removal.name == eni_attachment.name));
     let marked = assignment.is_some_and(|a| a.deselect.contains(&eni_attachment.name));
     let waits = assignment.and_then(|a| a.waiting.iter().find(|waits| waits.name == eni_attachment.name));
-    let (mark, reason, message, calls) = if eni_attachment.deleting.is_some() {
+    let (mark, reason, message, calls) = if let Some(device) = &attachment.step.device_return {
+        (LineKind::Waits, RETURNING.to_owned(), device.to_string(), departure(attachment))
+    } else if eni_attachment.deleting.is_some() {
         let (reason, message) = reported(attachment);
         (
             if attachment.is_blocked() { LineKind::Blocked } else { LineKind::Remove },

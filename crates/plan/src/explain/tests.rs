@@ -24,7 +24,8 @@ fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
             observation,
             spec: world.nodeenis.first().and_then(|nodeeni| nodeeni.spec.as_ref().ok()),
             rivals: &[],
-            node_leaving: false,
+            node: Some(&node),
+            boot_ids: &[],
             instance: None,
             states_failure: None,
             home_shown: None,
@@ -206,4 +207,28 @@ fn the_head_of_a_node_says_what_is_known_of_it() {
         leaving,
         "Node n0: instance i-0123456789abcdef0, Availability Zone not known by its providerID, being deleted"
     );
+}
+
+#[test]
+fn a_device_that_is_given_back_before_the_detach_is_shown_with_its_end() {
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    (world.settings.node_agent, world.now) = (true, at(103));
+    let mut leaving = new_attachment("n0", 1, true);
+    leaving.deleting = Some(at(100));
+    let mut seen = attached(&leaving);
+    let of_cluster = lifecycle::tags(&world.cluster, &leaving);
+    seen.tags.extend(of_cluster);
+    let report = multi_eni_api::node_status::NodeStatus {
+        mac_address: Some(seen.mac.to_string()),
+        driver: Some("vfio-pci".to_owned()),
+        pci_address: Some("0000:00:06.0".to_owned()),
+        ..Default::default()
+    };
+    leaving.status.node = Some(Box::new(report));
+    let plan = reported(&world, &[(&leaving, Observation::Seen(Box::new(seen)))]);
+    let line = plan.node_enis[0].lines.iter().find(|line| line.reason == "ReturningDevice").unwrap();
+    assert_eq!(line.mark, LineKind::Waits, "{line:?}");
+    let words = "has given the device 0000:00:06.0 back from vfio-pci";
+    assert!(line.message.contains(words) && line.message.contains(&at(220).to_string()), "{line:?}");
+    assert_eq!(line.calls, BTreeMap::from([("DetachNetworkInterface", 1), ("DeleteNetworkInterface", 1)]));
 }

@@ -96,6 +96,8 @@ impl Model {
             instance_type: None,
             uninitialized: false,
             unregistered: false,
+            is_unreachable: false,
+            boot_id: None,
             startup_taints: Vec::new(),
             deleting: false,
             created: self.now,

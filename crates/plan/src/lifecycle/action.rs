@@ -1,6 +1,7 @@
 //! The next action for one ENIAttachment, and the step that reports it.
 
 use super::in_place_change::Change;
+use crate::device_return::DeviceReturn;
 use jiff::Timestamp;
 use multi_eni_api::EniAttachmentStatus;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
@@ -75,4 +76,6 @@ pub struct Step {
     pub status: EniAttachmentStatus,
     /// When to decide again, if nothing changes before.
     pub recheck: Option<Timestamp>,
+    /// What comes before the Detach of an ENI that is to go: the node agent gives its device back.
+    pub device_return: Option<DeviceReturn>,
 }

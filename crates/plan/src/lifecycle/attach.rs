@@ -18,7 +18,7 @@ pub(super) fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
         return (Action::Wait, Report::blocked("BadInstanceID", "spec.instanceID is not an instance ID".to_owned()));
     };
     let (card, index) = input.attachment.slot();
-    if input.node_leaving {
+    if input.is_node_leaving() {
         return (Action::Wait, Report::attaching("the Node is being deleted: no ENI is attached to it".to_owned()));
     }
     if let Some(next) = instance::before_attach(input) {

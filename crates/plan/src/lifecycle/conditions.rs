@@ -18,9 +18,9 @@ use multi_eni_api::conditions::{self, ConditionUpdate, types};
 /// Makes the status that belongs to this step.
 pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Step {
     let mut status = input.attachment.status.clone();
-    let Report { phase, reason, message, attached, error, until, tells_nothing_new, is_silent } = report;
+    let Report { phase, reason, message, attached, error, until, tells_nothing_new, is_silent, device_return } = report;
     if is_silent || tells_nothing_new && !status.conditions.is_empty() {
-        return Step { action, status, recheck: until };
+        return Step { action, status, recheck: until, device_return };
     }
     status.phase = phase;
     status.last_error = error.map(|mut error| {
@@ -77,7 +77,7 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         conditions::set(&mut status.conditions, wanted, input.attachment.generation, input.now);
     }
     let not_configured = (attached && is_live && input.settings.node_agent)
-        .then(|| configured::missing(input.attachment, &status, &message, input.now))
+        .then(|| configured::missing(input, &status, &message))
         .flatten();
     let (ready, until) = match not_configured {
         Some(why) => {
@@ -106,7 +106,7 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         status.availability_zone = Some(eni.zone.to_string()).filter(|zone| !zone.is_empty());
         status.region = account_and_region::region_of(&eni.zone);
     }
-    Step { action, status, recheck: until }
+    Step { action, status, recheck: until, device_return }
 }
 
 fn has_no_generations(status: &EniAttachmentStatus) -> bool {

@@ -1,6 +1,8 @@
 //! With the node agent, an ENI is Ready when EC2 shows it attached and the agent has configured its interface. This file decides whether
 //! the agent's report counts for this ENI, and what the condition Ready says while it does not. It decides no action.
 
+use super::input::Input;
+use crate::agent_report::{is_of_this_boot, of_eni};
 use crate::attachment::Attachment;
 use crate::unconfigured::{OVERDUE, since};
 use jiff::Timestamp;
@@ -29,18 +31,17 @@ pub(super) struct NotConfigured {
 
 /// Why the agent's report does not make this ENI Ready. None: it does. `status` is the next status, in which the ENI is attached;
 /// `message` is what the condition Attached says.
-pub(super) fn missing(
-    attachment: &Attachment,
-    status: &EniAttachmentStatus,
-    message: &str,
-    now: Timestamp,
-) -> Option<NotConfigured> {
+pub(super) fn missing(input: &Input<'_>, status: &EniAttachmentStatus, message: &str) -> Option<NotConfigured> {
+    let Input { attachment, boot_ids, now, .. } = *input;
     let node = &attachment.node;
+    let of_this_eni = || of_eni(attachment, status.mac_address.as_deref());
     let report = attachment.status.conditions.iter().find(|condition| condition.type_ == types::CONFIGURED);
     let without = match report {
         None => "the node agent has not reported on it".to_owned(),
-        Some(_) if !is_of_this_eni(attachment, status) => {
-            "the last report of the node agent is about another ENI".to_owned()
+        Some(_) if of_this_eni().is_none() => "the last report of the node agent is about another ENI".to_owned(),
+        // After a reboot the interface has no addresses until the agent has set them again.
+        Some(_) if of_this_eni().is_some_and(|report| !is_of_this_boot(report, boot_ids)) => {
+            "the last report of the node agent is of another boot of the node".to_owned()
         }
         Some(report) if report.status != "True" => {
             let reason = if report.reason.is_empty() { NOT_CONFIGURED } else { report.reason.as_str() };
@@ -62,13 +63,6 @@ pub(super) fn missing(
          or set --node-agent=false if no agent is installed"
     );
     Some(NotConfigured { reason: NOT_REPORTED.to_owned(), message, until: None })
-}
-
-/// Whether the report is about the ENI that the status describes. An ENI that replaces another one has another MAC address.
-fn is_of_this_eni(attachment: &Attachment, status: &EniAttachmentStatus) -> bool {
-    let reported = attachment.status.node.as_ref().and_then(|node| node.mac_address.as_deref());
-    let has = status.mac_address.as_deref();
-    reported.zip(has).is_some_and(|(reported, has)| reported.eq_ignore_ascii_case(has))
 }
 
 /// Whether a report that says True counts. A report about earlier settings makes no ENI Ready, and an ENI that is Ready stays so: the

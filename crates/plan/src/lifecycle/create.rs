@@ -28,7 +28,7 @@ pub(super) fn create(input: &Input<'_>, by_tag: Timestamp) -> (Action, Report) {
         Some(failure) => Report::create_failed(&failure),
         None => Report::pending("the ENI is being created"),
     };
-    if input.node_leaving {
+    if input.is_node_leaving() {
         return (Action::Wait, Report::pending("the Node is being deleted: no ENI is created for it"));
     }
     // A gone instance is reported before any gate, so that the report does not depend on the gates.

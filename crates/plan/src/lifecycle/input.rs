@@ -9,7 +9,7 @@ use crate::gates::subnet::SubnetGate;
 use crate::instance_life::InstanceObservation;
 use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::EniSpec;
-use crate::observed::{Cluster, Ec2Catalog, Observation};
+use crate::observed::{Cluster, Ec2Catalog, Observation, ObservedNode};
 use crate::settings::Settings;
 use jiff::{SignedDuration, Timestamp};
 
@@ -26,8 +26,10 @@ pub struct Input<'a> {
     pub rivals: &'a [&'a Attachment],
     /// What its NodeENI asks for now, for changes in place. None: the spec is not known, and nothing is changed.
     pub spec: Option<&'a EniSpec>,
-    /// Its Node has a deletionTimestamp or is gone.
-    pub node_leaving: bool,
+    /// The Node of its instance that counts. None: it is gone.
+    pub node: Option<&'a ObservedNode>,
+    /// The boots that the Nodes of its instance show: one, unless a Node is stale.
+    pub boot_ids: &'a [&'a str],
     /// The state of its instance, if it was looked up.
     pub instance: Option<InstanceObservation>,
     /// Why instance states cannot be looked up, if a lookup fails.
@@ -53,4 +55,11 @@ pub struct Input<'a> {
     pub settings: &'a Settings,
     /// Now.
     pub now: Timestamp,
+}
+
+impl Input<'_> {
+    /// Whether its Node has a deletionTimestamp or is gone.
+    pub(super) fn is_node_leaving(&self) -> bool {
+        self.node.is_none_or(|node| node.deleting)
+    }
 }

@@ -1,6 +1,7 @@
 //! The report of a step: what it says of the ENIAttachment, before it becomes a status. Each function here is one situation without a
 //! failure. It decides no action.
 
+use crate::device_return::{DeviceReturn, NOT_RETURNED, RETURNING};
 use crate::gates::instance_type::Subject;
 use crate::observed::ObservedEni;
 use jiff::Timestamp;
@@ -19,6 +20,8 @@ pub struct Report {
     pub(super) tells_nothing_new: bool,
     /// No status is written for this, not even the first one.
     pub(super) is_silent: bool,
+    /// What comes before the Detach.
+    pub(super) device_return: Option<DeviceReturn>,
 }
 
 impl Report {
@@ -32,6 +35,7 @@ impl Report {
             until: None,
             tells_nothing_new: false,
             is_silent: false,
+            device_return: None,
         }
     }
 
@@ -74,6 +78,26 @@ impl Report {
 
     pub(super) fn detaching(message: String) -> Self {
         Self::new(Phase::Detaching, "Detaching", message)
+    }
+
+    /// The ENI is not detached before the node agent has given its device back. While that takes no longer than usual, nothing is
+    /// written.
+    pub(super) fn returning(device: DeviceReturn, now: Timestamp) -> Self {
+        let report = Self::new(Phase::Detaching, RETURNING, device.to_string()).until(device.until);
+        let said_at = device.said_at();
+        let report = if now < said_at { report.until(said_at).silent() } else { report };
+        Self { attached: true, device_return: Some(device), ..report }
+    }
+
+    /// The ENI is detached although the node agent has not given its device back. Only a failure says more.
+    pub(super) fn without_return(mut self, device: &DeviceReturn) -> Self {
+        if self.error.is_none() {
+            if self.phase == Phase::Detaching {
+                NOT_RETURNED.clone_into(&mut self.reason);
+            }
+            self.message = format!("{}; {}", self.message, device.over());
+        }
+        self
     }
 
     pub(super) fn blocked(reason: &str, message: String) -> Self {

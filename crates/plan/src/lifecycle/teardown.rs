@@ -8,6 +8,7 @@ use super::report::Report;
 use super::retry::{forced_until, lookup_again, not_before, observe_first, past_lag};
 use super::tags::is_ours;
 use super::{adoption, force, in_use_without_attachment};
+use crate::device_return::{self, DeviceReturn};
 use crate::ec2_errors::Call;
 use crate::ec2_messages::second;
 use crate::instance_life::{APART, Life};
@@ -213,6 +214,14 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
         Some(failure) => Report::detach_failed(failure),
         None => is_detaching(input, eni, due),
     };
+    let report = match device_return(input, eni) {
+        // EC2 is taking the device away already if the state is `detaching`.
+        Some(device) if !device.is_over(input.now) && at.state != AttachmentState::Detaching => {
+            return (Action::Wait, Report::returning(device, input.now));
+        }
+        Some(device) if device.is_over(input.now) => report.without_return(&device),
+        Some(_) | None => report,
+    };
     if let Some(force_at) = due.filter(|force_at| input.now >= *force_at) {
         if eni.as_of() < force_at {
             // An older observation does not prove that the ENI is still attached.
@@ -254,4 +263,15 @@ fn detach(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (Act
             }
         }
     }
+}
+
+/// The return of the ENI's device that comes before the Detach.
+fn device_return(input: &Input<'_>, eni: &ObservedEni) -> Option<DeviceReturn> {
+    device_return::awaited(&device_return::Input {
+        attachment: input.attachment,
+        mac: &eni.mac,
+        node: input.node,
+        boot_ids: input.boot_ids,
+        node_agent: input.settings.node_agent,
+    })
 }

@@ -3,6 +3,7 @@
 mod adoption;
 mod advice;
 mod configured;
+mod device_return;
 mod drift_repair;
 mod in_use;
 mod instance_type;
@@ -32,7 +33,7 @@ use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::EniSpec;
 use crate::nodeeni::NodeEni;
 use crate::observed::{AttachmentState, Missed, ObservedAttachment};
-use crate::observed::{Cluster, Ec2Catalog, ObservedEni, ObservedIpv6, TaggedGroups};
+use crate::observed::{Cluster, Ec2Catalog, ObservedEni, ObservedIpv6, ObservedNode, TaggedGroups};
 use crate::settings::Settings;
 use jiff::SignedDuration;
 use multi_eni_api::conditions::{is_true, types};

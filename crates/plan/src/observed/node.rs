@@ -56,6 +56,10 @@ pub struct ObservedNode {
     pub uninitialized: bool,
     /// Whether it carries Karpenter's taint of a Node that Karpenter has not registered: labels of its NodePool are still to come.
     pub unregistered: bool,
+    /// Whether it carries the taint of a Node whose kubelet the cluster does not reach.
+    pub is_unreachable: bool,
+    /// The kernel's ID of its boot, as its kubelet reports it.
+    pub boot_id: Option<Box<str>>,
     /// The places of the startup taint in `spec.taints`, in ascending order: a Node may have it with several effects.
     pub startup_taints: Vec<usize>,
 }

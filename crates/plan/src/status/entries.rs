@@ -1,6 +1,7 @@
 //! The list `status.attachments` of a NodeENI, with upstream's field names: one entry for each ENIAttachment, and the time at which
 //! the entry last changed. It decides no condition.
 
+use crate::agent_report::{dpdk_driver, of_eni};
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ pub const MAX_ENTRIES: usize = 500;
 pub(super) fn entries(
     previous: &NodeEniStatus,
     attachments: &[&Attachment],
+    has_current_report: &dyn Fn(&Attachment) -> bool,
     mtu: Option<i32>,
     now: Timestamp,
 ) -> (Vec<AttachmentEntry>, usize) {
@@ -34,7 +36,10 @@ pub(super) fn entries(
         .map(|entry| ((entry.instance_id.as_str(), entry.device_index, entry.subnet_id.as_deref()), entry))
         .collect();
     let list = chosen.into_iter().map(|attachment| {
-        let mut entry = entry(attachment, mtu);
+        let mut entry = AttachmentEntry { mtu, ..entry(attachment) };
+        if has_current_report(attachment) {
+            add_report(&mut entry, attachment);
+        }
         let key = (entry.instance_id.as_str(), entry.device_index, entry.subnet_id.as_deref());
         entry.last_updated = match before.get(&key) {
             Some(old) if AttachmentEntry { last_updated: None, ..(*old).clone() } == entry => old.last_updated.clone(),
@@ -63,7 +68,7 @@ pub(super) fn device_indexes(nodeeni: &NodeEni, attachments: &[&Attachment]) -> 
     Some(format!("{}{more}", named.join(",")))
 }
 
-fn entry(attachment: &Attachment, mtu: Option<i32>) -> AttachmentEntry {
+fn entry(attachment: &Attachment) -> AttachmentEntry {
     AttachmentEntry {
         node_id: attachment.node.clone(),
         instance_id: attachment.instance.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -71,7 +76,7 @@ fn entry(attachment: &Attachment, mtu: Option<i32>) -> AttachmentEntry {
         attachment_id: attachment.status.attachment_id.clone().unwrap_or_default(),
         subnet_id: Some(attachment.request.subnet_id.clone()),
         subnet_cidr: attachment.request.subnet_cidr.clone(),
-        mtu,
+        mtu: None,
         device_index: Some(attachment.request.device_index),
         status: match attachment.status.phase {
             Phase::Pending => "pending",
@@ -88,5 +93,73 @@ fn entry(attachment: &Attachment, mtu: Option<i32>) -> AttachmentEntry {
         dpdk_driver: None,
         dpdk_resource_name: None,
         dpdk_pci_address: None,
+    }
+}
+
+/// Adds what the node agent reports of a device: its driver for DPDK and its PCI address while that driver has it, and the resource under
+/// which pods get it. Like upstream, an entry of an ENI without DPDK has none of these fields.
+fn add_report(entry: &mut AttachmentEntry, attachment: &Attachment) {
+    let Some(report) = of_eni(attachment, attachment.status.mac_address.as_deref()) else { return };
+    let (settings, driver) = (&attachment.node_settings, dpdk_driver(report));
+    let is_asked_for = settings.enable_dpdk == Some(true);
+    if driver.is_none() && !is_asked_for {
+        return;
+    }
+    entry.dpdk_bound = Some(driver.is_some());
+    entry.dpdk_driver = driver.map(str::to_owned);
+    entry.dpdk_pci_address = driver.and(report.pci_address.clone());
+    entry.dpdk_resource_name = settings.dpdk_resource_name.clone().filter(|name| !name.is_empty());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assign::tests::{at, new_attachment};
+    use multi_eni_api::node_status::NodeStatus;
+
+    /// The entry of an ENI whose NodeENI asks for DPDK and for a resource, with this report of the node agent.
+    fn entry_of(
+        enable_dpdk: Option<bool>,
+        driver: Option<&str>,
+        mac: &str,
+        has_current_report: bool,
+    ) -> AttachmentEntry {
+        let mut attachment = new_attachment("n0", 1, false);
+        attachment.status.mac_address = Some("02:00:00:00:00:01".to_owned());
+        attachment.node_settings.enable_dpdk = enable_dpdk;
+        attachment.node_settings.dpdk_resource_name = Some("example.com/fast".to_owned());
+        attachment.status.node = driver.map(|driver| {
+            let (mac, driver) = (Some(mac.to_owned()), Some(driver.to_owned()));
+            let pci_address = Some("0000:00:06.0".to_owned());
+            Box::new(NodeStatus { mac_address: mac, driver, pci_address, ..NodeStatus::default() })
+        });
+        entries(&NodeEniStatus::default(), &[&attachment], &|_| has_current_report, None, at(0)).0.remove(0)
+    }
+
+    /// dpdkBound, dpdkDriver, dpdkPCIAddress and dpdkResourceName.
+    fn fields(entry: &AttachmentEntry) -> (Option<bool>, [Option<&str>; 3]) {
+        let texts = [&entry.dpdk_driver, &entry.dpdk_pci_address, &entry.dpdk_resource_name].map(Option::as_deref);
+        (entry.dpdk_bound, texts)
+    }
+
+    #[test]
+    fn an_entry_shows_what_the_node_agent_reports_of_the_device() {
+        let (mac, resource) = ("02:00:00:00:00:01", Some("example.com/fast"));
+        let bound = entry_of(Some(true), Some("vfio-pci"), mac, true);
+        assert_eq!(fields(&bound), (Some(true), [Some("vfio-pci"), Some("0000:00:06.0"), resource]));
+        // The NodeENI asks no longer, and the device is not given back yet.
+        let still = entry_of(None, Some("igb_uio"), mac, true);
+        assert_eq!(fields(&still), (Some(true), [Some("igb_uio"), Some("0000:00:06.0"), resource]));
+        let waits = entry_of(Some(true), Some("ena"), mac, true);
+        assert_eq!(fields(&waits), (Some(false), [None, None, resource]));
+    }
+
+    #[test]
+    fn a_report_that_does_not_count_and_an_eni_without_dpdk_add_nothing() {
+        let (mac, nothing) = ("02:00:00:00:00:01", (None, [None; 3]));
+        assert_eq!(fields(&entry_of(Some(true), None, mac, true)), nothing, "no report");
+        assert_eq!(fields(&entry_of(Some(true), Some("vfio-pci"), "02:00:00:00:00:02", true)), nothing, "another ENI");
+        assert_eq!(fields(&entry_of(Some(true), Some("vfio-pci"), mac, false)), nothing, "another boot");
+        assert_eq!(fields(&entry_of(Some(false), Some("ena"), mac, true)), nothing, "no DPDK");
     }
 }

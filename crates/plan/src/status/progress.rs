@@ -4,7 +4,9 @@
 use crate::api_time::whole_second;
 use crate::assign::{GroupsWait, Unassigned, UnassignedReason};
 use crate::counted::{counted, verb};
+use crate::ec2_messages::second;
 use crate::nodeeni::NodeEni;
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// What is going on for a NodeENI.
@@ -24,12 +26,17 @@ pub(super) struct Progress<'a> {
     pub groups_waits: &'a [&'a GroupsWait],
     /// A node on which an ENI is being removed or is not ready.
     pub replaced: Option<&'a str>,
+    /// A node whose agent gives a device back before the ENI is detached, and until when that is awaited.
+    pub returning: Option<(&'a str, Timestamp)>,
 }
 
 impl Progress<'_> {
     /// The node that the NodeENI waits for, and why, in parentheses. A node that waits for its turn in a rollout is not the one that
     /// the rollout works on.
     pub fn waits(&self) -> String {
+        if self.returning.is_some() {
+            return self.returns();
+        }
         let is_in_turn = |refusal: &&&Unassigned| refusal.why != UnassignedReason::AwaitingRollout;
         let mut transient = self.refused.iter().filter(|refusal| refusal.why.is_transient());
         if let Some(refusal) = transient.clone().find(is_in_turn) {
@@ -45,6 +52,15 @@ impl Progress<'_> {
             }
             (None, Some(refusal)) => format!(" ({}: {})", refusal.node, refusal.why),
         }
+    }
+
+    /// The node whose agent gives a device back, and until when, in parentheses.
+    pub fn returns(&self) -> String {
+        let Some((node, until)) = self.returning else { return String::new() };
+        let until = second(until);
+        format!(
+            " ({node}: until {until} waiting for the node agent to give a device back to its kernel driver before the Detach)"
+        )
     }
 
     /// What an edit of the spec leaves to do, while no ENI is missing and none is being removed.

@@ -61,6 +61,7 @@ fn status_after(
         removals: &RemovalPace::default(),
         problems: &[],
         expected: None,
+        has_current_report: &|_| true,
         mtu: None,
         now,
     })
@@ -122,6 +123,7 @@ fn the_wait_for_ec2s_rates_is_reported_in_seconds() {
         refused: &[],
         groups_waits: &[],
         replaced: None,
+        returning: None,
     };
     let [ready, progressing, _] = conditions_of(&nodeeni("a", 1, &["subnet-00000001"]), numbers(), &progress, None);
     for message in [ready.message, progressing.message] {
@@ -372,6 +374,7 @@ fn every_condition_of_a_nodeeni_has_its_generation() {
             removals: if is_so { &removals } else { &none },
             problems: &[],
             expected: None,
+            has_current_report: &|_| true,
             mtu: None,
             now: at(0),
         })
@@ -509,4 +512,22 @@ fn an_eni_that_the_agent_does_not_configure_degrades_its_nodeeni_after_two_minut
     assert_eq!((reported(&waits, 419).0, reported(&waits, 420).0), (0, 1));
     waits.deleting = Some(at(310));
     assert_eq!(reported(&waits, 420).0, 0);
+}
+
+#[test]
+fn progressing_names_the_node_whose_agent_gives_a_device_back() {
+    let mut leaving = ready("n1");
+    leaving.deleting = Some(at(10));
+    let said = |reason: &str, leaving: &Attachment| {
+        let mut leaving = leaving.clone();
+        let update = ConditionUpdate::new(types::ATTACHED, false, reason, "the words of the ENIAttachment");
+        conditions::set(&mut leaving.status.conditions, update, None, at(15));
+        let turn = refused("n1", UnassignedReason::Replacing);
+        progressing(&status_with(&[ready("n0"), leaving], &[turn], &["n0", "n1"], 2, at(20))).1
+    };
+    let text = said(device_return::RETURNING, &leaving);
+    let words = format!("(n1: until {} waiting for the node agent to give a device back", at(130));
+    assert!(text.contains(&words), "{text}");
+    let text = said("Detaching", &leaving);
+    assert!(text.contains("waiting for the old ENI to be deleted"), "{text}");
 }

@@ -8,6 +8,7 @@ mod changes;
 mod crash;
 mod crash_late;
 mod crd;
+mod device_return;
 mod drain;
 mod ec2_errors;
 mod failover;

@@ -110,6 +110,8 @@ impl World {
                 instance_type: None,
                 uninitialized: false,
                 unregistered: false,
+                is_unreachable: false,
+                boot_id: None,
                 startup_taints: Vec::new(),
                 deleting: false,
                 created: at(0),

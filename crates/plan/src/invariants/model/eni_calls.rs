@@ -44,7 +44,8 @@ impl Model {
                 .find(|nodeeni| nodeeni.uid == eni_attachment.nodeeni_uid)
                 .and_then(|i| i.spec.as_ref().ok()),
             rivals: &[],
-            node_leaving: node.is_none_or(|node| node.instance.as_ref().ok() != eni_attachment.instance.as_ref()),
+            node: node.filter(|node| node.instance.as_ref().ok() == eni_attachment.instance.as_ref()),
+            boot_ids: &[],
             instance: eni_attachment.instance.as_ref().map(|i| InstanceObservation::first(self.state(i), self.now)),
             states_failure: None,
             home_shown: Some(self.now),

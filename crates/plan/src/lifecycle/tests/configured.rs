@@ -141,3 +141,31 @@ fn when_the_agent_is_enabled_old_enis_wait_from_that_moment_on() {
     world.attachment.status = step.status;
     assert_eq!((ready(&world.step()).1, world.step().recheck), ("Configuring", Some(at(86_520))));
 }
+
+/// After a reboot the interface has no addresses until the agent has set them again.
+#[test]
+fn a_report_of_an_earlier_boot_does_not_count() {
+    let mut world = attached();
+    reports(&mut world, MAC, true, "Configured", 1);
+    world.attachment.status.node.as_mut().unwrap().boot_id = Some("boot-1".to_owned());
+    assert!(is_ready(&world), "the Node shows no boot");
+    world.boot_ids = vec!["boot-1"];
+    assert!(is_ready(&world));
+    world.attachment.status = world.step().status;
+    world.boot_ids = vec!["boot-2"];
+    world.now = at(40);
+    let step = world.step();
+    assert_eq!((ready(&step).1, step.recheck), ("Configuring", Some(at(160))), "also for an ENI that was Ready");
+    world.attachment.status = step.status;
+    world.now = at(160);
+    let step = world.step();
+    let (_, reason, message) = ready(&step);
+    assert!(reason == "NodeAgentNotReporting" && message.contains("another boot of the node"), "{reason}: {message}");
+    // What the agent could not do in an earlier boot is no news of this one.
+    reports(&mut world, MAC, false, "LinkAbsent", 1);
+    world.attachment.status.node.as_mut().unwrap().boot_id = Some("boot-1".to_owned());
+    assert_eq!(ready(&world.step()).1, "NodeAgentNotReporting");
+    reports(&mut world, MAC, true, "Configured", 1);
+    world.attachment.status.node.as_mut().unwrap().boot_id = Some("boot-2".to_owned());
+    assert!(is_ready(&world));
+}

@@ -53,7 +53,8 @@ pub(super) struct World {
     pub(super) home_shown: Option<Timestamp>,
     pub(super) resync_took: SignedDuration,
     pub(super) rivals: Vec<Attachment>,
-    pub(super) node_leaving: bool,
+    pub(super) node: Option<ObservedNode>,
+    pub(super) boot_ids: Vec<&'static str>,
     pub(super) catalog: Ec2Catalog,
     pub(super) quota: QuotaGate,
     pub(super) instance_type: Option<(InstanceTypeGate, Subject<'static>)>,
@@ -86,7 +87,8 @@ impl World {
             home_shown: None,
             resync_took: SignedDuration::ZERO,
             rivals: Vec::new(),
-            node_leaving: false,
+            node: crate::assign::tests::World::new(Vec::new()).node,
+            boot_ids: Vec::new(),
             catalog: Ec2Catalog::default(),
             quota: QuotaGate::default(),
             instance_type: None,
@@ -104,7 +106,8 @@ impl World {
             observation: &self.observation,
             spec: Some(&self.spec),
             rivals: &self.rivals.iter().collect::<Vec<_>>(),
-            node_leaving: self.node_leaving,
+            node: self.node.as_ref(),
+            boot_ids: &self.boot_ids,
             // A test that sets no instance has one that was just observed running.
             instance: if self.unlooked {
                 None

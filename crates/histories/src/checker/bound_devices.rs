@@ -1,0 +1,16 @@
+//! Which driver has the device of an ENI, by the node agent's report. It judges nothing.
+
+use multi_eni_api::conditions::types;
+use multi_eni_plan::attachment::Attachment;
+
+/// The drivers that give a device to a program.
+const DRIVERS: [&str; 3] = ["vfio-pci", "igb_uio", "uio_pci_generic"];
+
+/// Whether the stored report says that a driver for DPDK has the device.
+pub fn is_bound(attachment: &Attachment) -> bool {
+    let status = &attachment.status;
+    let driver = status.node.as_ref().and_then(|node| node.driver.as_deref());
+    let configured = status.conditions.iter().find(|condition| condition.type_ == types::CONFIGURED);
+    let is_restored = configured.is_some_and(|said| said.status == "False" && said.reason == "Restored");
+    driver.is_some_and(|driver| DRIVERS.contains(&driver)) && !is_restored
+}
