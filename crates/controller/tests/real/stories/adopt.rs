@@ -192,8 +192,8 @@ fn way_back(environment: &Environment) -> Result<(), Failure> {
     let page = include_str!("../../../../../docs/moving-from-upstream.md");
     let section = page.split("## The way back").nth(1).ok_or("the page has no way back")?;
     let commands = section.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default();
-    // There is no Deployment here: the controller has been stopped already.
-    // There is no Deployment here, and no agent of upstream: `crates/agent/tests/moving_from_upstream.rs` tries its command.
+    // There is no Deployment here (the controller has been stopped already), and no agent of upstream:
+    // `crates/agent/tests/moving_from_upstream.rs` tries its command.
     let is_here = |line: &&str| line.starts_with("kubectl ") && !line.contains("scale") && !line.contains("daemonset");
     for command in commands.lines().filter(is_here) {
         environment.shell(command)?;
