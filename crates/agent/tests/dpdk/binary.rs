@@ -41,14 +41,17 @@ fn attachment(wanted: &WantedEni) -> serde_json::Value {
             "nodeName": "node1", "nodeUID": "n", "instanceID": "i-00000000000000001",
             "nodeENIName": "one", "nodeENIUID": "o",
             "request": { "subnetID": "subnet-00000001", "deviceIndex": wanted.index },
-            "nodeSettings": { "enableDPDK": driver.is_some(), "dpdkDriver": driver },
+            "nodeSettings": {
+                "enableDPDK": driver.is_some(), "dpdkDriver": driver, "dpdkResourceName": wanted.resource_name,
+                "nodeConfig": { "mode": "link", "interfaceName": wanted.interface_name },
+            },
         },
         "status": { "eniID": wanted.eni_id, "macAddress": wanted.mac.unwrap().to_string() },
     })
 }
 
 /// An agent that ends with the test.
-struct Running(Child);
+pub(super) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -58,10 +61,15 @@ impl Drop for Running {
 }
 
 fn start(node: &Node, wanted: &[WantedEni]) -> Running {
-    Running(command(node, "run", Some(wanted)).stderr(Stdio::null()).spawn().unwrap())
+    start_with(node, wanted, &[])
 }
 
-fn stop(mut agent: Running) {
+/// The same with further flags.
+pub(super) fn start_with(node: &Node, wanted: &[WantedEni], flags: &[&str]) -> Running {
+    Running(command(node, "run", Some(wanted)).args(flags).stderr(Stdio::null()).spawn().unwrap())
+}
+
+pub(super) fn stop(mut agent: Running) {
     let pid = nix::unistd::Pid::from_raw(agent.0.id().cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert!(agent.0.wait().unwrap().success());
