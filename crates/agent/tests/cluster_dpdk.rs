@@ -188,6 +188,18 @@ fn with_the_rights_for_dpdk_the_agent_of_the_chart_binds_a_device_offers_it_and_
 
     assert_eq!(used(&plane)?, granted(&container::render_with(&plane, &VALUES)?)?);
     end(agent)?;
+
+    // The same node with the SR-IOV network device plugin, whose file is the agent's to extend and not to own.
+    let file = container::host(&plane).join("etc/pcidp/config.json");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "{\"resourceList\": [{\"resourceName\": \"theirs\"}]}").unwrap();
+    let with_file = container::render_with(&plane, &["nodeAgent.devicePlugin.sriovConfig=/etc/pcidp/config.json"])?;
+    let agent = chart.start(&container::objects(&with_file, "DaemonSet")?[0], "sriov.log", false)?;
+    until("the file has both entries", || {
+        let text = fs::read_to_string(&file).unwrap();
+        text.starts_with("{\"resourceList\": [{\"resourceName\": \"theirs\"}") && text.contains(&address(1))
+    });
+    end(agent)?;
     plane.passed();
     Ok(())
 }

@@ -5,7 +5,6 @@ make_pod() {
 	ip netns add pod
 }
 
-# take_link: the link has its name, its MTU and its alternative name in the pod, because the kernel keeps them.
 take_link() {
 	LINK=$(link_of $ENI1)
 	ip link set dev "$LINK" netns pod
@@ -23,7 +22,9 @@ give_link_back() {
 	ip -n pod link set "$LINK" netns 1
 }
 
-pod_has_nothing_of_the_agent() {
+pod_link_keeps_its_names() { ip -n pod -o link show dev "$LINK" | grep -F 'mtu 9001 ' | grep -E 'altname storage *$'; }
+
+pod_has_no_addresses_and_routes() {
 	ip -n pod -o link show dev "$LINK" &&
 		[ -z "$(ip -n pod -o addr show dev "$LINK")" ] &&
 		! ip -n pod route show table all | grep -F "dev $LINK" &&
@@ -53,9 +54,10 @@ check 'a link that a pod takes is in use' doctor_says "$IN_USE"
 check 'the rules of the ENI leave the node' has_no_rules
 check 'its routes leave the node' has_no_routes
 check 'the agent has nothing left to do' doctor_says 'Steps that the agent would make: 0'
-check 'nothing of the agent is in the pod' pod_has_nothing_of_the_agent
+check 'the kernel keeps the MTU and the alternative name of the link' pod_link_keeps_its_names
+check 'no address, route or rule of the agent is in the pod' pod_has_no_addresses_and_routes
 use_link
-check "the gateway answers the pod" pod_is_answered
+check 'the gateway answers the pod' pod_is_answered
 stop_agent
 start_agent
 check 'the link is in use for an agent that starts meanwhile' doctor_says "$IN_USE"
