@@ -254,7 +254,8 @@ fn pods_get_an_eni_while_it_is_configured_and_its_eniattachment_is_there() {
         rig.attach(&eni(1));
         let (kubelet, list) = expect(kubelet, &[(DEVICE, true)]).await;
         assert_eq!(list["devices"][0]["numa"], json!([1]));
-        // The device is unplugged, and comes back. No link changes with it.
+        // The device is unplugged, and comes back. No link changes with it, and the agent's own report has made its turn.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let aside = sysfs.join("aside");
         std::fs::rename(&device, &aside).unwrap();
         tell_of_a_pci_device(&rig);
@@ -321,7 +322,8 @@ fn a_refused_resource_name_is_in_the_report_until_it_is_mended() {
         state.lock().unwrap().store("MODIFIED", object.clone());
         let taken = refused(&format!("{} has an entry of somebody else for example.com/fast", config.display()));
         until("the resource is taken", || said() == taken).await;
-        // No event comes with the change of the file.
+        // No event comes with the change of the file, and the agent's own report has made its turn.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         write_config(&config, "slow");
         until("the refusal has ended", || said() == (true, CONFIGURED.to_owned())).await;
     };

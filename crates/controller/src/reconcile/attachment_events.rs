@@ -1,7 +1,6 @@
-//! The Events on an ENIAttachment: when it is blocked, when it goes on after that, and when its ENI is detached although a program has its
-//! device. An ENI that is attached without a problem has
-//! one Event, which is about the Node. As for a NodeENI, an Event comes with the first try to write the status, and is not repeated
-//! while the phase and the reason stay.
+//! The Events on an ENIAttachment: when it is blocked, when it goes on after that, and when its ENI is detached although its device was
+//! not given back. An ENI that is attached without a problem has one Event, which is about the Node. As for a NodeENI, an Event comes
+//! with the first try to write the status, and is not repeated while the phase and the reason stay.
 
 use super::reconciler::Reconciler;
 use crate::events::{NewEvent, Regarding};

@@ -97,6 +97,9 @@ impl Environment {
         let said = Ok(format!("{node} reboots"));
         let Some(object) = self.api.get(&nodes(), "", node) else { return said };
         let instance = instance_in(&object).to_owned();
+        if instance.is_empty() {
+            return said;
+        }
         let boot = boot_id(self.node_agents.reboot(&instance));
         let here = self.api.list(&nodes());
         for other in here.iter().filter(|other| instance_in(other) == instance) {

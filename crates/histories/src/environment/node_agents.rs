@@ -1,6 +1,6 @@
 //! The node agents of a history: one actor that reports for all nodes. It reports on time, late, wrong first, several times, about a
-//! former ENI, or not at all before the faults stop. It gives the devices of deleted ENIAttachments back at once, late, or never. It decides by a digest of the seed and of what a report is about, so that other parts of
-//! the history do not change its reports.
+//! former ENI, or not at all before the faults stop. It gives the devices of deleted ENIAttachments back at once, late, or never. It
+//! decides by a digest of the seed and of what a report is about, so that other parts of the history do not change its reports.
 
 use super::Environment;
 use super::api_client::ApiClient;

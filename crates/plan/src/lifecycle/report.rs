@@ -86,7 +86,7 @@ impl Report {
         let report = Self::new(Phase::Detaching, RETURNING, device.to_string()).until(device.until);
         let said_at = device.said_at();
         let report = if now < said_at { report.until(said_at).silent() } else { report };
-        Self { device_return: Some(device), ..report }
+        Self { attached: true, device_return: Some(device), ..report }
     }
 
     /// The ENI is detached although the node agent has not given its device back. Only a failure says more.

@@ -73,6 +73,8 @@ fn a_return_that_takes_longer_is_said_with_its_end_and_with_the_process_that_hol
     let mut world = leaving();
     let step = world.step();
     assert_eq!(step.status.phase, Phase::Detaching);
+    let is = |kind| is_true(&step.status.conditions, kind);
+    assert!(is(types::ATTACHED) && !is(types::READY), "EC2 shows it attached");
     let (reason, message) = said(&step.status);
     assert_eq!(reason, RETURNING);
     for words in ["node n0", DEVICE, "vfio-pci", &at(145).to_string()] {
