@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_route_to_the_services_of_ec2_is_for_the_enis_own_table() {
-        for to in ["169.254.169.254/32", "169.254.0.0/15", "fd00:ec2::254/128", "fd00::/16", "fe80::/64"] {
+        for to in ["169.254.169.253/32", "169.254.0.0/15", "fd00:ec2::253/128", "fd00::/16", "fe80::/64"] {
             assert_eq!(refusal(to, RouteTable::Own), None, "{to}");
             let why = refusal(to, RouteTable::Main).unwrap_or_default();
             assert!(why.contains("the services of EC2"), "{to}: {why:?}");
