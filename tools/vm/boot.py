@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 
-# All checks take 80 s beside other work on 2 cores. A failed check takes 30 s more. The guest is killed after this time.
+# All checks take 105 s beside other work on 2 cores. A failed check takes 30 s more. The guest is killed after this time.
 TIME_LIMIT_S = 600
 PR_SET_PDEATHSIG = 1
 

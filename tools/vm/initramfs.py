@@ -65,8 +65,8 @@ def add_agent(tree, agent, work):
     add_command(tree, stripped.name, f"/{home}/{LOADER} --library-path /{home} /{home}/{stripped.name}")
 
 
-def add_hold_device(tree, source):
-    program = tree / "opt/hold-device"
+def add_own_program(tree, name):
+    program, source = tree / "opt" / name, pathlib.Path(__file__).with_name(f"{name}.c")
     subprocess.run(["cc", "-static", "-O1", "-Wall", "-Werror", "-o", program, source], check=True)
 
 
@@ -110,7 +110,8 @@ def main():
     add_debian_program(tree, root, pathlib.Path("bin/ip"), ["ip"])
     add_debian_program(tree, root, pathlib.Path("bin/kmod"), ["depmod", "modprobe"])
     add_agent(tree, arguments.agent, arguments.work)
-    add_hold_device(tree, pathlib.Path(__file__).with_name("hold-device.c"))
+    for name in ("hold-device", "limit-capabilities"):
+        add_own_program(tree, name)
     for script in arguments.guest.iterdir():
         copy(script, tree / ("init" if script.name == "init" else f"guest/{script.name}"))
     write_archive(tree, arguments.target)

@@ -11,11 +11,10 @@ use container::attachments::{attached, condition, read};
 use kubelet::{Kubelet, directory};
 use memory::{ENIS, binary, measure};
 use multi_eni_control_plane::{ControlPlane, Failure};
-use rig::tree::{OnLink, Tree};
-use rig::{Rig, eni, run, until};
+use rig::devices::{address, with_links};
+use rig::{Rig, until};
 use serde_json::json;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 
 /// An agent that ends with the test.
 struct Running(Child);
@@ -27,38 +26,12 @@ impl Drop for Running {
     }
 }
 
-fn address(number: u8) -> String {
-    format!("0000:00:{:02x}.0", number + 5)
-}
-
-/// The tree of sysfs with a device for each ENI, and its link.
-fn tree(rig: &Rig) -> Tree {
-    let (node, vpc) = (rig.namespace("node"), rig.namespace("vpc"));
-    let on_link: OnLink = Arc::new(move |address, comes| {
-        let number = u8::from_str_radix(&address[8..10], 16).unwrap() - 5;
-        if !comes {
-            run(&format!("ip -n {vpc} link del eni{number}"));
-            return None;
-        }
-        let (name, mac) = (format!("eth{number}x"), eni(number).mac.unwrap());
-        run(&format!("ip -n {vpc} link add eni{number} type veth peer name {name} address {mac} netns {node}"));
-        Some(name)
-    });
-    let tree = Tree::new(&rig.directories().kernel.sysfs, on_link.clone());
-    tree.load("vfio-pci");
-    for number in 1..=ENIS {
-        tree.add(&address(number), Some(&number.to_string()));
-        tree.put_link(&address(number), &on_link(&address(number), true).unwrap());
-    }
-    tree
-}
-
 #[test]
 fn the_memory_with_dpdk_and_the_device_plugin_is_bounded_as_well() -> Result<(), Failure> {
     const RESOURCE: &str = "example.com/fast";
     let (binary, bound) = binary();
     let rig = Rig::new();
-    let _tree = tree(&rig);
+    let _tree = with_links(&rig, 1..=ENIS);
     let plane = ControlPlane::start()?;
     container::install(&plane)?;
     let mut kubelet = Kubelet::new(&directory());

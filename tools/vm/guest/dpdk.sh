@@ -58,11 +58,19 @@ check 'the kernel makes a link of a hot-plugged device' link_of $ENI1
 PRIMARY_PCI=$(pci_of 02:00:00:00:00:00) PCI=$(pci_of $ENI1)
 DEVICE=/sys/bus/pci/devices/$PCI
 
+# The capabilities of nodeAgent.dpdk.enabled, and of loadModules.
+readonly DPDK=NET_ADMIN,DAC_READ_SEARCH,SYS_PTRACE
+CAPABILITIES=$DPDK
 attachments
 start_agent
 check 'vfio-pci is not loaded: doctor says DriverMissing' doctor_says '(DriverMissing)'
 check 'the device keeps its kernel driver' is_given_back
 stop_agent
+start_agent --load-modules
+check 'the kernel loads no module for an agent without SYS_MODULE' log_says 'Operation not permitted'
+check 'the device keeps its kernel driver then' is_given_back
+stop_agent
+CAPABILITIES=$DPDK,SYS_MODULE
 start_agent --load-modules
 check 'with --load-modules the agent loads vfio-pci and binds the device, which has an IOMMU group' is_bound
 check 'doctor says for whom, and the driver of before' doctor_says 'bound by the agent for eni-1 (before: e1000e)'
@@ -73,6 +81,7 @@ check 'it keeps its driver' primary_has_its_driver
 
 stop_agent
 check 'the device stays bound when the agent stops' is_bound
+CAPABILITIES=$DPDK
 start_agent
 check 'the next agent looks at it and changes nothing' has_looked_and_changed_nothing
 kill -9 "$agent"
@@ -98,6 +107,7 @@ check 'its rules are gone' has_no_rules
 
 stop_agent
 attachments -e '/dpdkDriver/s/vfio-pci/uio_pci_generic/'
+CAPABILITIES=$DPDK,SYS_MODULE
 start_agent --load-modules
 check 'uio_pci_generic does not take this NIC, and the agent says so' log_says 'BindFailed'
 check 'the device has its kernel driver and its link again' is_given_back
@@ -118,6 +128,9 @@ check 'a program has the device open' has_device_open
 attachments -e "$ENI1_IS_A_LINK" -e "$ENI2_IS_A_LINK"
 check 'the agent does not take it away, and names the process' log_says "is held by process $holder (hold-device"
 check 'doctor names the process' doctor_says "held by process $holder (hold-device"
+CAPABILITIES=NET_ADMIN,DAC_READ_SEARCH
+check 'doctor without SYS_PTRACE does not' doctor_says 'held by no process that is seen; the agent cannot see the files of'
+CAPABILITIES=$DPDK
 check 'the device keeps its driver' has_driver "$DEVICE" vfio-pci
 disturb_other_eni
 check 'the agent serves the other ENI meanwhile' has_link $ENI2 1400 backup

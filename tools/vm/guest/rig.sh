@@ -4,6 +4,8 @@ readonly ENI1=02:00:00:00:00:01 ENI2=02:00:00:00:00:02
 readonly ATTACHMENTS=/run/attachments.yaml LOG=/tmp/agent.log
 exec 3>/dev/ttyS1
 checks=0 agent=''
+# The agent has those that the chart gives its container.
+CAPABILITIES=NET_ADMIN
 
 # The shell takes those of busybox otherwise. Its ip knows no alternative names, and its modprobe none of the modules to load besides.
 ip() { /usr/bin/ip "$@"; }
@@ -55,7 +57,7 @@ explain() {
 
 start_agent() {
 	# The debug level has the result for each ENI.
-	RUST_LOG=multi_eni_agent=debug multi-eni-agent run --attachments-file $ATTACHMENTS "$@" 2>$LOG &
+	RUST_LOG=multi_eni_agent=debug /opt/limit-capabilities $CAPABILITIES multi-eni-agent run --attachments-file $ATTACHMENTS "$@" 2>$LOG &
 	agent=$!
 }
 
@@ -68,7 +70,7 @@ stop_agent() {
 doctor() {
 	rm -f /tmp/doctor.end
 	(
-		multi-eni-agent doctor --attachments-file $ATTACHMENTS >/tmp/doctor 2>&1
+		/opt/limit-capabilities $CAPABILITIES multi-eni-agent doctor --attachments-file $ATTACHMENTS >/tmp/doctor 2>&1
 		touch /tmp/doctor.end
 	) &
 	end=$(($(seconds) + 10))

@@ -47,11 +47,14 @@ impl fmt::Display for Holders {
     }
 }
 
-/// What a person should hear of processes that do not show their files.
+/// What a person should hear of processes that do not show their files. The kernel may refuse even an agent with both capabilities.
 pub fn unseen_sentence(unseen: usize) -> Option<String> {
     let processes = if unseen == 1 { "process" } else { "processes" };
     let sentence = || {
-        format!("the agent cannot see the files of {unseen} {processes}: DAC_READ_SEARCH and SYS_PTRACE are missing")
+        format!(
+            "the agent cannot see the files of {unseen} {processes}: DAC_READ_SEARCH or SYS_PTRACE is missing, or the kernel refuses \
+             all the same"
+        )
     };
     (unseen > 0).then(sentence)
 }

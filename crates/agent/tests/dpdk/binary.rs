@@ -41,14 +41,17 @@ fn attachment(wanted: &WantedEni) -> serde_json::Value {
             "nodeName": "node1", "nodeUID": "n", "instanceID": "i-00000000000000001",
             "nodeENIName": "one", "nodeENIUID": "o",
             "request": { "subnetID": "subnet-00000001", "deviceIndex": wanted.index },
-            "nodeSettings": { "enableDPDK": driver.is_some(), "dpdkDriver": driver },
+            "nodeSettings": {
+                "enableDPDK": driver.is_some(), "dpdkDriver": driver, "dpdkResourceName": wanted.resource_name,
+                "nodeConfig": { "mode": "link", "interfaceName": wanted.interface_name },
+            },
         },
         "status": { "eniID": wanted.eni_id, "macAddress": wanted.mac.unwrap().to_string() },
     })
 }
 
 /// An agent that ends with the test.
-struct Running(Child);
+pub(super) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -58,10 +61,15 @@ impl Drop for Running {
 }
 
 fn start(node: &Node, wanted: &[WantedEni]) -> Running {
-    Running(command(node, "run", Some(wanted)).stderr(Stdio::null()).spawn().unwrap())
+    start_with(node, wanted, &[])
 }
 
-fn stop(mut agent: Running) {
+/// The same with further flags.
+pub(super) fn start_with(node: &Node, wanted: &[WantedEni], flags: &[&str]) -> Running {
+    Running(command(node, "run", Some(wanted)).args(flags).stderr(Stdio::null()).spawn().unwrap())
+}
+
+pub(super) fn stop(mut agent: Running) {
     let pid = nix::unistd::Pid::from_raw(agent.0.id().cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert!(agent.0.wait().unwrap().success());
@@ -115,7 +123,8 @@ fn a_process_that_does_not_show_its_files_is_not_nobody() {
     without.args([format!("--bounding-set={rights}"), format!("--inh-caps={rights}")]);
     without.arg(BINARY).args(with_rights.get_args()).env_remove("KUBECONFIG");
     let said = text(&without.output().unwrap());
-    let unseen = "the agent cannot see the files of 1 process: DAC_READ_SEARCH and SYS_PTRACE are missing";
+    let unseen = "the agent cannot see the files of 1 process: DAC_READ_SEARCH or SYS_PTRACE is missing, or the kernel refuses all \
+                  the same";
     assert!(said.contains(&format!("held by no process that is seen; {unseen}\n")), "{said}");
     // With the rights, the process is named.
     let said = text(&command(&node, "doctor", Some(&[vfio(1)])).output().unwrap());

@@ -8,6 +8,7 @@ mod rig;
 mod binary;
 mod held;
 mod permissions;
+mod sriov_config;
 mod steps;
 
 use multi_eni_agent::dpdk::driver::DpdkDriver;

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of the rig")]
 
+pub mod devices;
 pub mod tree;
 
 use multi_eni_agent::node_agent::{Directories, NodeAgent, Turn};
