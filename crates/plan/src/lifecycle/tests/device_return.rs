@@ -133,7 +133,8 @@ fn a_failed_detach_says_why_it_failed() {
 #[test]
 fn nobody_waits_for_an_agent_that_cannot_answer() {
     assert_eq!(leaving().step().action, Action::Wait);
-    let cases: [(&str, fn(&mut World)); 9] = [
+    type Change = fn(&mut World);
+    let cases: [(&str, Change); 9] = [
         ("the flag is off", |world| world.node_agent = false),
         ("the agent never reported", |world| world.attachment.status.node = None),
         ("the kernel's driver has the device", |world| reports(world, "ena", true, "Configured", "")),
