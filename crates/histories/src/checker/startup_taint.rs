@@ -86,8 +86,10 @@ fn missing(state: &State, at: Millis, name: &str, tainted: Millis) -> Option<Str
             return None;
         }
         let places = places(model, &state.subnets, nodeeni, node);
+        // An ENI at another slot and in another subnet than the spec asks for now stands for a place until its turn in the rollout.
+        let mut former = former(model, &nodeeni.uid, &node.instance, &places);
         places.iter().find_map(|place| {
-            let Some(attachment) = holder(model, &nodeeni.uid, &node.instance, place) else {
+            let Some(attachment) = holder(model, &nodeeni.uid, &node.instance, place).or_else(|| former.pop()) else {
                 return Some(format!("no ENIAttachment is at {}/{}", place.card, place.index));
             };
             let since = state.startup_taints.not_ready.get(&attachment.name);
@@ -107,9 +109,22 @@ fn places(model: &Model, subnets: &[SubnetPlace], nodeeni: &ModelNodeEni, node: 
 
 /// The ENIAttachment of a place.
 fn holder<'a>(model: &'a Model, nodeeni: &str, instance: &str, place: &Place) -> Option<&'a Attachment> {
-    model.attachments.values().map(|attachment| &attachment.attachment).find(|attachment| {
-        attachment.nodeeni_uid == nodeeni
-            && attachment.instance.as_ref().is_some_and(|on| on.as_str() == instance)
-            && (attachment.slot() == (place.card, place.index) || attachment.request.subnet_id == place.subnet)
+    attachments_on(model, nodeeni, instance).find(|attachment| holds(attachment, place))
+}
+
+/// The ENIAttachments that hold none of the places and are not leaving.
+fn former<'a>(model: &'a Model, nodeeni: &str, instance: &str, places: &[Place]) -> Vec<&'a Attachment> {
+    let of_none = |attachment: &&Attachment| !places.iter().any(|place| holds(attachment, place));
+    let stays = |attachment: &&Attachment| attachment.deleting.is_none() && attachment.deselected_since.is_none();
+    attachments_on(model, nodeeni, instance).filter(of_none).filter(stays).collect()
+}
+
+fn holds(attachment: &Attachment, place: &Place) -> bool {
+    attachment.slot() == (place.card, place.index) || attachment.request.subnet_id == place.subnet
+}
+
+fn attachments_on<'a>(model: &'a Model, nodeeni: &str, instance: &str) -> impl Iterator<Item = &'a Attachment> {
+    model.attachments.values().map(|attachment| &attachment.attachment).filter(move |attachment| {
+        attachment.nodeeni_uid == nodeeni && attachment.instance.as_ref().is_some_and(|on| on.as_str() == instance)
     })
 }

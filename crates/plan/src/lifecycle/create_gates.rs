@@ -72,7 +72,15 @@ fn held_by_type(input: &Input<'_>, report: Report) -> ControlFlow<(Action, Repor
             let report = if chooses_another_index(input, failure) { report.moving(failure) } else { report };
             report.until(next)
         }
-        Some(Hold::Probing(until)) => Report::type_unproven(&subject).until(until),
+        Some(Hold::Probing(until)) => {
+            // While others take turns to try the type, this gate opens and closes. What else holds the Create back stands all the time.
+            let (_, observed_subnet) = subnet_of(input);
+            let report = match stands(input, observed_subnet) {
+                (None, None) => Report::type_unproven(&subject),
+                (_, Some(_)) | (Some(_), _) => waiting(input, observed_subnet, report),
+            };
+            report.until(until)
+        }
         Some(Hold::First(until)) => report.silent().until(until),
     };
     ControlFlow::Break((Action::Wait, report))

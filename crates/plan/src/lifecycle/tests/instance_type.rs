@@ -1,5 +1,6 @@
 //! ENIs that wait because of a limit of their instance type, and an ENI whose device index was taken first.
 
+use super::subnets::observed_subnet;
 use super::*;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use multi_eni_api::DeviceIndexPolicy;
@@ -123,4 +124,19 @@ fn an_index_that_ec2_refuses_needs_a_person_only_if_it_is_exact() {
         let held = world.step();
         assert_eq!((held.action, held.status.phase), (Action::Wait, phase), "{policy:?}");
     }
+}
+
+/// The nodes of a type take turns to try it, so this gate opens and closes for the others. A subnet without room stands all the time.
+#[test]
+fn a_full_subnet_is_said_whether_or_not_another_node_tries_the_type() {
+    let mut world = World::new(absent(25));
+    world.describe(observed_subnet(0, None, 25));
+    let open = world.step();
+    let mut gate = InstanceTypeGate::default();
+    gate.sent("another", &THIRD, at(29));
+    world.instance_type = Some((gate, THIRD));
+    let closed = world.step();
+    assert_eq!((&open.action, &closed.action), (&Action::Wait, &Action::Wait));
+    assert_eq!(ready(&open).reason, "SubnetFull", "{open:?}");
+    assert_eq!(closed.status, open.status);
 }

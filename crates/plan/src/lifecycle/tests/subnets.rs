@@ -5,12 +5,12 @@ use crate::observed::ObservedSubnet;
 use multi_eni_api::ids::SubnetId;
 
 impl World {
-    fn describe(&mut self, observed_subnet: ObservedSubnet) {
+    pub(super) fn describe(&mut self, observed_subnet: ObservedSubnet) {
         self.catalog.subnets = [(observed_subnet.id.clone(), observed_subnet)].into();
     }
 }
 
-fn observed_subnet(free: i32, grown: Option<i64>, seconds: i64) -> ObservedSubnet {
+pub(super) fn observed_subnet(free: i32, grown: Option<i64>, seconds: i64) -> ObservedSubnet {
     ObservedSubnet {
         id: SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap(),
         zone: "z1".into(),
