@@ -48,6 +48,7 @@ fn outcome(report: &EniReport) -> String {
             format!("device {device} is bound to {driver}, as asked{note}")
         }
         Outcome::Restored { device } => format!("device {device} has its kernel driver again"),
+        Outcome::Changing { steps } if steps.len() == 1 => format!("{link}, 1 step missing"),
         Outcome::Changing { steps } => format!("{link}, {} steps missing", steps.len()),
         Outcome::Blocked(obstacle) => format!("{link}, left as it is: {obstacle} ({})", obstacle.reason()),
     }
