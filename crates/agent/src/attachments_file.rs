@@ -13,11 +13,11 @@ pub struct FileError {
     message: String,
 }
 
-/// Reads the ENIAttachments of a file.
+/// Reads the ENIAttachments of a file: those of one Node, as the API server would list them, or all without the Node's name.
 ///
 /// # Errors
 /// If the file cannot be read, or has something else.
-pub fn read(path: &Path) -> Result<Vec<ENIAttachment>, FileError> {
+pub fn read(path: &Path, node: Option<&str>) -> Result<Vec<ENIAttachment>, FileError> {
     let error = |message: String| FileError { path: path.display().to_string(), message };
     let text = std::fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
     let mut found = Vec::new();
@@ -36,8 +36,35 @@ pub fn read(path: &Path) -> Result<Vec<ENIAttachment>, FileError> {
             object => vec![object],
         };
         for item in items {
-            found.push(serde_json::from_value(item).map_err(|e| error(format!("this is no ENIAttachment: {e}")))?);
+            let object: ENIAttachment =
+                serde_json::from_value(item).map_err(|e| error(format!("this is no ENIAttachment: {e}")))?;
+            if node.is_none_or(|node| object.spec.node_name == node) {
+                found.push(object);
+            }
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use multi_eni_api::EniAttachmentSpec;
+    use serde_json::json;
+
+    #[test]
+    fn with_the_name_of_a_node_only_its_eniattachments_are_read() {
+        let object = |name: &str, node: &str| {
+            ENIAttachment::new(name, EniAttachmentSpec { node_name: node.to_owned(), ..EniAttachmentSpec::default() })
+        };
+        let list = json!({ "kind": "List", "items": [object("a", "n1"), object("b", "n2")] });
+        let path = std::env::temp_dir().join(format!("multi-eni-attachments-{}.yaml", std::process::id()));
+        std::fs::write(&path, list.to_string()).unwrap();
+        let names = |node: Option<&str>| -> Vec<Option<String>> {
+            read(&path, node).unwrap().into_iter().map(|object| object.metadata.name).collect()
+        };
+        assert_eq!(names(Some("n1")), [Some("a".to_owned())]);
+        assert_eq!(names(None).len(), 2);
+        std::fs::remove_file(&path).unwrap();
+    }
 }

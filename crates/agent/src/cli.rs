@@ -64,7 +64,8 @@ pub struct Source {
     /// Name of this Node. Its ENIAttachments are read from the API server of the cluster, or of KUBECONFIG.
     #[arg(long, env = "NODE_NAME", required_unless_present = "attachments_file")]
     pub node_name: Option<String>,
-    /// Read the ENIAttachments from a YAML file instead, and report nothing. The file is read again at each event.
+    /// Read the ENIAttachments from a YAML file instead, and report nothing. With --node-name, only those of this Node. The file is read
+    /// again at each event.
     #[arg(long, env = "ATTACHMENTS_FILE")]
     pub attachments_file: Option<PathBuf>,
 }

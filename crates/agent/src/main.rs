@@ -92,7 +92,7 @@ async fn run(agent: &mut NodeAgent, options: Run) -> Result<(), Box<dyn Error>> 
     multi_eni_http_server::start(Addresses { metrics: metrics_addr, health: health_addr }, Arc::clone(&metrics))
         .await?;
     match (source.attachments_file, source.node_name) {
-        (Some(file), _) => Ok(run::with_file(agent, &file, &metrics).await?),
+        (Some(file), node) => Ok(run::with_file(agent, &file, node.as_deref(), &metrics).await?),
         (None, Some(node)) => {
             let client = kube::Client::try_default().await?;
             Ok(run::with_api_server(agent, client, &node, &metrics).await?)
@@ -118,8 +118,8 @@ struct Asked {
 /// The ENIAttachments of now.
 async fn asked(source: Source) -> Result<Asked, Box<dyn Error>> {
     match (source.attachments_file, source.node_name) {
-        (Some(file), _) => {
-            let wanted = attachments_file::read(&file)?.iter().filter_map(WantedEni::read).collect();
+        (Some(file), node) => {
+            let wanted = attachments_file::read(&file, node.as_deref())?.iter().filter_map(WantedEni::read).collect();
             Ok(Asked { wanted, ..Asked::default() })
         }
         (None, Some(node)) => {

@@ -104,11 +104,16 @@ pub async fn with_api_server(
     }
 }
 
-/// Runs with the ENIAttachments of a file until SIGTERM or SIGINT.
+/// Runs with the ENIAttachments of a file until SIGTERM or SIGINT: with those of one Node, if its name is given.
 ///
 /// # Errors
 /// If the node cannot be observed at all.
-pub async fn with_file(agent: &mut NodeAgent, path: &Path, metrics: &AgentMetrics) -> Result<(), AgentError> {
+pub async fn with_file(
+    agent: &mut NodeAgent,
+    path: &Path,
+    node: Option<&str>,
+    metrics: &AgentMetrics,
+) -> Result<(), AgentError> {
     let mut kernel = kernel_events(agent)?;
     let mut stop = Stop::new()?;
     let (mut turns, mut pace) = (Turns::new(), Pace::default());
@@ -123,7 +128,7 @@ pub async fn with_file(agent: &mut NodeAgent, path: &Path, metrics: &AgentMetric
             },
             () = turns.due() => {
                 // A file that cannot be read asks for nothing new, and takes nothing back.
-                match attachments_file::read(path) {
+                match attachments_file::read(path, node) {
                     Ok(objects) => {
                         let wanted: Vec<WantedEni> = objects.iter().filter_map(WantedEni::read).collect();
                         let is_there = |uid: &str| objects.iter().any(|object| object.metadata.uid.as_deref() == Some(uid));
