@@ -256,6 +256,7 @@ mod tests {
             cpu_seconds: 2.0,
             attached: Vec::new(),
             added_ms: None,
+            labels: Vec::new(),
         };
         let is_met = |done| {
             let all = Results { real: vec![took(Piece::Attach, done), took(Piece::Idle, 0)], ..Results::default() };

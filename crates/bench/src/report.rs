@@ -1,6 +1,6 @@
 //! Formats the results: the tables for the terminal, and the JSON.
 
-use crate::real::measure::RealMeasurement;
+use crate::real::{labels, measure::RealMeasurement};
 use crate::results::Results;
 use crate::workload::{Latecomers, Measurement};
 use std::fmt::Write;
@@ -60,9 +60,10 @@ pub fn real_line(took: &RealMeasurement) -> String {
     };
     let (refused, writes): (u64, u64) = (took.refused.values().sum(), took.writes.values().sum());
     let added = took.added_ms.map_or_else(String::new, |[half, most]| {
+        let slowest = labels::slowest(&took.labels).map_or_else(String::new, |line| format!("\n{:<12}  {line}", ""));
         format!(
             "\n{:<12}  from a label to Attach, without the time of EC2's answers: median {half:.1} ms, 99th percentile \
-             {most:.1} ms",
+             {most:.1} ms{slowest}",
             ""
         )
     });

@@ -2,10 +2,11 @@
 
 use super::candidate::{Candidate, OURS, Running, Usage};
 use super::cluster::{Cluster, POOL};
+use super::labels::{self, Labelled};
 use super::simulated_ec2::Account;
 use crate::floor;
 use crate::phase::{Piece, Scale};
-use crate::region::{Neighbours, REGION, instance};
+use crate::region::{Neighbours, REGION};
 use crate::statistics;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -43,6 +44,9 @@ pub struct RealMeasurement {
     /// For nodes that are labelled one by one: the 50th and the 99th percentile of the milliseconds from the label to the Attach,
     /// without EC2's own time.
     pub added_ms: Option<[f64; 2]>,
+    /// These nodes, with what passed between the label and the Attach.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Labelled>,
 }
 
 impl RealMeasurement {
@@ -60,14 +64,7 @@ const WARM_UP: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(10);
 
 /// How many nodes are labelled one by one.
-const LABELLED: u32 = 30;
-/// The time that an EC2 call takes while nodes are labelled one by one.
-const LATENCY: Duration = Duration::from_millis(20);
-/// EC2 calls between the label and Attach: the lookup of the instance, and Create.
-const BEFORE_ATTACH: u32 = 2;
-/// The time for one node, before the next is labelled.
-const PAUSE: Duration = Duration::from_millis(2_500);
-
+const LABELLED: u32 = 100;
 /// Does the pieces of work: attach, an idle time with heartbeats, nodes labelled one by one, and the deletion of all NodeENIs, or
 /// as many of them as possible before `stop`. Calls `done` after each.
 ///
@@ -148,11 +145,14 @@ impl Bench {
         done(self.end(meter, Piece::Idle, [0, 0], None).await?);
 
         let meter = self.begin().await?;
-        let added = self.label_one_by_one().await?;
+        let nodes = self.scale.nodes;
+        let labels =
+            labels::label_one_by_one(&self.account, &self.cluster, nodes + 1..=nodes + LABELLED, STUCK).await?;
         self.until(|bench| bench.account.observations().attached == goal + i64::from(LABELLED * nodeenis)).await?;
         let labelled = [LABELLED * nodeenis, count(self.account.observations().attached - goal)];
         let mut took = self.end(meter, Piece::Label, labelled, None).await?;
-        took.added_ms = statistics::percentiles(added);
+        took.added_ms = statistics::percentiles(labels.iter().map(|label| label.added_ms).collect());
+        took.labels = labels;
         done(took);
 
         let meter = self.begin().await?;
@@ -179,31 +179,11 @@ impl Bench {
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
             self.running.usage()?;
-            let moved = Duration::from_secs_f64(self.account.observations().moved);
-            let still = began.elapsed().saturating_sub(moved);
+            let still = self.account.observations().still().min(began.elapsed());
             if still > if is_so(self) { REST } else { STUCK } {
                 return Ok(());
             }
         }
-    }
-
-    /// For each node the milliseconds from its label to its Attach, without the time that EC2 took.
-    async fn label_one_by_one(&mut self) -> Result<Vec<f64>, String> {
-        self.account.answer_after(LATENCY);
-        let mut added = Vec::new();
-        for n in self.scale.nodes + 1..=self.scale.nodes + LABELLED {
-            let (on, sent) = (instance(n), jiff::Timestamp::now());
-            let attach = self.account.ec2.wait_for_call(|call| {
-                call.action == "AttachNetworkInterface" && call.instance_id.as_ref() == Some(&on)
-            });
-            let (attach, labelled) = tokio::join!(tokio::time::timeout(STUCK, attach), self.cluster.label(n));
-            labelled?;
-            // An Attach that was never sent counts as infinitely late.
-            let took = attach.map_or(f64::INFINITY, |attach| attach.received.duration_since(sent).as_secs_f64());
-            added.push((took - (LATENCY * BEFORE_ATTACH).as_secs_f64()) * 1000.0);
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(added)
     }
 
     async fn end(
@@ -244,6 +224,7 @@ impl Bench {
             cpu_seconds: usage.cpu_seconds - meter.usage.cpu_seconds,
             attached,
             added_ms: None,
+            labels: Vec::new(),
         })
     }
 }

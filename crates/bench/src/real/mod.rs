@@ -5,9 +5,11 @@
 //! - [`candidate`]: a controller process, its memory and its CPU time.
 //! - [`simulated_ec2`]: the simulated EC2.
 //! - [`cluster`]: the API server, its Nodes with their heartbeats, and its count of writes.
+//! - [`labels`]: nodes that are labelled one by one, with what passes until the Attach.
 //! - [`measure`]: the workload and its results.
 
 pub mod candidate;
 pub mod cluster;
+pub mod labels;
 pub mod measure;
 pub mod simulated_ec2;

@@ -21,6 +21,13 @@ pub struct Observations {
     pub moved: f64,
 }
 
+impl Observations {
+    /// For how long no ENI has changed.
+    pub fn still(&self) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_secs_f64(self.moved))
+    }
+}
+
 /// The simulated EC2 account.
 #[derive(Debug)]
 pub struct Account {
