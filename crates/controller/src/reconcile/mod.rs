@@ -8,12 +8,14 @@
 mod account_and_region;
 mod attach_traces;
 mod attachment;
+mod attachment_calls;
 mod attachment_events;
 mod awaited_subnets;
 mod call_result_types;
 mod call_results;
 mod describe_outage;
 mod dry_run;
+mod gates;
 mod instance_types;
 mod kept_taints;
 mod last_assignments;

@@ -174,9 +174,7 @@ impl Reconciler {
             expected: self.deps.ec2.call_queues().expected(uid),
             has_current_report: &|attachment| {
                 let report = attachment.status.node.as_deref().filter(|_| self.deps.settings.node_agent);
-                report.is_some_and(|report| {
-                    is_of_this_boot(report, &self.store.boots_on(attachment.instance.as_ref()))
-                })
+                report.is_some_and(|report| is_of_this_boot(report, &self.store.boots_on(attachment.instance.as_ref())))
             },
             mtu: entry.nodeeni.spec.as_ref().ok().and_then(|spec| spec.node_settings.mtu),
             now: self.now(),
