@@ -1,5 +1,6 @@
 //! Writes to the API server. Each write is one request with a precondition, so that it never overwrites a newer object. Its
-//! answer is an entry of the store. What to write is decided elsewhere.
+//! answer is an entry of the store. What to write is decided elsewhere. This file has the writes to ENIAttachments and Nodes,
+//! `nodeeni.rs` those to NodeENIs.
 
 mod answer;
 mod nodeeni;
