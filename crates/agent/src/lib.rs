@@ -10,6 +10,7 @@
 //! - [`apply`]: makes the steps. [`node_agent`] joins observation, plan and steps to a turn.
 //! - [`device_plugin`]: pods get the ENIs as extended resources of kubelet.
 //! - [`status`]: the report as the API has it. [`report`] writes it, and [`events`] tells what a person should hear.
+//! - `text_form`: types that stand as text in JSON.
 //! - [`said_once`]: a warning that is not repeated.
 //! - [`metrics`]: what `/metrics` and `/readyz` show.
 //! - [`run`]: the loop, at the [`pace`] of events. [`kernel_events`] are those of the kernel. [`doctor`], [`cli`] and [`rights`]: the commands.
@@ -42,6 +43,7 @@ pub mod said_once;
 pub mod state_file;
 pub mod status;
 pub mod sysfs;
+mod text_form;
 pub mod wanted;
 pub mod watch;
 pub mod writes;

@@ -1,6 +1,7 @@
 //! What the agent sees on the node, as plain data: links, addresses, routes, rules, and which program manages a link. The netlink
 //! module and the files under `--sysfs-root`, `--sysctl-root` and `--run-dir` are its sources. This file decides nothing.
 
+use crate::text_form::text_form;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
@@ -36,19 +37,7 @@ impl FromStr for Mac {
     }
 }
 
-impl TryFrom<String> for Mac {
-    type Error = NotAMac;
-
-    fn try_from(text: String) -> Result<Self, NotAMac> {
-        text.parse()
-    }
-}
-
-impl From<Mac> for String {
-    fn from(mac: Mac) -> Self {
-        mac.to_string()
-    }
-}
+text_form!(Mac);
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! The address of a PCI function: what names the device of an ENI in sysfs, in the ledgers and for kubelet.
 
+use crate::text_form::text_form;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -51,19 +52,7 @@ impl PciAddress {
     }
 }
 
-impl TryFrom<String> for PciAddress {
-    type Error = NotAPciAddress;
-
-    fn try_from(text: String) -> Result<Self, NotAPciAddress> {
-        text.parse()
-    }
-}
-
-impl From<PciAddress> for String {
-    fn from(address: PciAddress) -> Self {
-        address.0
-    }
-}
+text_form!(PciAddress);
 
 impl fmt::Display for PciAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,27 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio, id};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::process::Command;
 
-use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
-use pem::Pem;
 use serde_json::json;
 
 use super::audit::{self, ApiRequest};
 use super::binaries;
+use super::commands::{Output, kubectl, run};
+use super::files::{copy_dir, new_dir, write_kubeconfig, write_secrets};
 use super::process::Process;
-
-/// Alone it is ready in about 4 s; tests beside this one may slow it down.
-const READY_WITHIN: Duration = Duration::from_secs(90);
-const ADMIN_TOKEN: &str = "admin-token-of-a-test";
-const ISSUER: &str = "https://kubernetes.default.svc";
+use super::servers::{AdmissionPlugins, READY_WITHIN, start_apiserver, start_etcd};
 
 /// A new API server without objects. Its processes end when it is dropped.
 ///
@@ -39,37 +30,6 @@ pub struct ControlPlane {
     address: SocketAddr,
     plugins: AdmissionPlugins,
     passed: bool,
-}
-
-/// The admission plugins that differ from kube-apiserver's defaults, as its flags take them.
-#[derive(Debug, Clone)]
-struct AdmissionPlugins {
-    without: String,
-    with: String,
-}
-
-/// The output of a command, and whether it exited with 0.
-#[derive(Debug, Clone)]
-pub struct Output {
-    /// Whether it exited with 0.
-    pub ok: bool,
-    /// Its standard output.
-    pub stdout: String,
-    /// Its standard error.
-    pub stderr: String,
-    command: String,
-}
-
-impl Output {
-    /// Its stdout. An error, with the command and its whole output, if the command failed.
-    pub fn success(self) -> Result<String, String> {
-        if self.ok { Ok(self.stdout) } else { Err(format!("{}: failed\n{}{}", self.command, self.stdout, self.stderr)) }
-    }
-
-    /// Its stderr, if the command failed as it should. An error if it succeeded.
-    pub fn refusal(self) -> Result<String, String> {
-        if self.ok { Err(format!("{}: not refused\n{}", self.command, self.stdout)) } else { Ok(self.stderr) }
-    }
 }
 
 impl ControlPlane {
@@ -273,150 +233,7 @@ pub fn free_address() -> Result<SocketAddr, String> {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| format!("no free port: {e}"))
 }
 
-fn new_dir() -> Result<PathBuf, String> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("multi-eni-real-{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let dir = std::env::temp_dir().join(name);
-    // An earlier process with the same pid may have left this directory.
-    let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    Ok(dir)
-}
-
-fn copy_dir(from: &Path, to: &Path) -> Result<(), String> {
-    let failed = |e| format!("{} to {}: {e}", from.display(), to.display());
-    fs::create_dir_all(to).map_err(failed)?;
-    for entry in fs::read_dir(from).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let target = to.join(entry.file_name());
-        if entry.file_type().map_err(failed)?.is_dir() {
-            copy_dir(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), &target).map_err(failed)?;
-        }
-    }
-    Ok(())
-}
-
-fn write(path: &Path, content: &str) -> Result<(), String> {
-    fs::write(path, content).map_err(|e| format!("{}: {e}", path.display()))
-}
-
-/// Writes the token of the admin, and the keys for tokens of ServiceAccounts. kube-apiserver makes its serving certificate
-/// itself.
-fn write_secrets(dir: &Path) -> Result<(), String> {
-    let failed = |e| format!("service-account key: {e}");
-    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
-    let private = Pem::new("PRIVATE KEY", key.to_pkcs8v1().map_err(failed)?.as_ref());
-    let public = Pem::new("PUBLIC KEY", key.public_key().as_der().map_err(failed)?.as_ref());
-    write(&dir.join("service-accounts.key"), &pem::encode(&private))?;
-    write(&dir.join("service-accounts.pub"), &pem::encode(&public))?;
-    write(&dir.join("tokens.csv"), &format!("{ADMIN_TOKEN},admin,1,system:masters\n"))
-}
-
-/// Starts etcd on sockets in `dir`, which cannot collide with the ports of another test.
-fn start_etcd(binaries: &Path, dir: &Path) -> Result<Process, String> {
-    let mut etcd = Process::start("etcd", &binaries.join("etcd"), &dir.join("etcd.log"), |command| {
-        command.current_dir(dir).args([
-            "--data-dir=etcd",
-            "--unsafe-no-fsync",
-            "--log-level=warn",
-            &format!("--listen-client-urls={}", etcd_url(dir)),
-            // For other members, of which there are none. etcd refuses a socket here.
-            "--advertise-client-urls=http://localhost:2379",
-            &format!("--listen-peer-urls=unix://{}/peer.sock", dir.display()),
-        ]);
-    })?;
-    etcd.wait_until(READY_WITHIN, || UnixStream::connect(dir.join("etcd.sock")).is_ok())?;
-    Ok(etcd)
-}
-
-fn etcd_url(dir: &Path) -> String {
-    format!("unix://{}/etcd.sock", dir.display())
-}
-
-fn start_apiserver(
-    binaries: &Path,
-    dir: &Path,
-    address: SocketAddr,
-    plugins: &AdmissionPlugins,
-) -> Result<Process, String> {
-    let log = dir.join("kube-apiserver.log");
-    let mut apiserver = Process::start("kube-apiserver", &binaries.join("kube-apiserver"), &log, |command| {
-        command.current_dir(dir).args([
-            &format!("--etcd-servers={}", etcd_url(dir)),
-            "--bind-address=127.0.0.1",
-            &format!("--secure-port={}", address.port()),
-            // The directory of kube-apiserver's self-signed certificate.
-            "--cert-dir=certs",
-            "--authorization-mode=RBAC",
-            "--token-auth-file=tokens.csv",
-            &format!("--service-account-issuer={ISSUER}"),
-            "--service-account-signing-key-file=service-accounts.key",
-            "--service-account-key-file=service-accounts.pub",
-            &format!("--disable-admission-plugins={}", plugins.without),
-            &format!("--enable-admission-plugins={}", plugins.with),
-            "--service-cluster-ip-range=10.0.0.0/24",
-            // The Service `kubernetes` is not used, and loopback is refused as its endpoint.
-            "--endpoint-reconciler-type=none",
-            "--profiling=false",
-        ]);
-        command.args(audit::FLAGS);
-    })?;
-    let kubeconfig = dir.join("admin.kubeconfig");
-    write_kubeconfig(&kubeconfig, dir, address, ADMIN_TOKEN, "default")?;
-    let answers = |args: &[&str]| kubectl(binaries, dir, &kubeconfig, args, "").is_ok_and(|output| output.ok);
-    apiserver.wait_until(READY_WITHIN, || {
-        // A connect is cheap; kubectl costs a tenth of a second of CPU.
-        TcpStream::connect(address).is_ok() && answers(&["get", "--raw", "/readyz"])
-    })?;
-    // These namespaces are created a little after /readyz. The UID of kube-system is the identity of the cluster.
-    apiserver.wait_until(READY_WITHIN, || answers(&["get", "namespace", "default", "kube-system"]))?;
-    Ok(apiserver)
-}
-
-/// Writes a kubeconfig as JSON, which is YAML, too.
-fn write_kubeconfig(path: &Path, dir: &Path, address: SocketAddr, token: &str, namespace: &str) -> Result<(), String> {
-    let config = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "test",
-        "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test", "namespace": namespace } }],
-        "clusters": [{ "name": "test", "cluster": {
-            "server": format!("https://{address}"),
-            "certificate-authority": dir.join("certs/apiserver.crt"),
-        } }],
-        "users": [{ "name": "test", "user": { "token": token } }],
-    });
-    write(path, &config.to_string())
-}
-
-fn kubectl(binaries: &Path, dir: &Path, kubeconfig: &Path, args: &[&str], stdin: &str) -> Result<Output, String> {
-    let mut command = Command::new(binaries.join("kubectl"));
-    command.args(args).env("KUBECONFIG", kubeconfig);
-    // A port may be used again by another API server, so the discovery cache must not outlive this test.
-    command.env("KUBECACHEDIR", dir.join("kubectl-cache")).env("KUBERC", "off");
-    run(command, stdin)
-}
-
 /// The directory of the chart.
 pub fn chart() -> String {
     binaries::repository().join("charts/multi-eni").display().to_string()
-}
-
-fn run(mut command: Command, stdin: &str) -> Result<Output, String> {
-    let shown = format!("{command:?}");
-    let failed = |e: std::io::Error| format!("{shown}: {e}");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(failed)?;
-    // The command reads its input before it prints, so the pipes cannot block each other. If it does not read its input, its exit
-    // says why.
-    let _ = child.stdin.take().map(|mut pipe| pipe.write_all(stdin.as_bytes()));
-    let output = child.wait_with_output().map_err(failed)?;
-    Ok(Output {
-        ok: output.status.success(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        command: shown,
-    })
 }

@@ -10,13 +10,17 @@
 
 mod audit;
 mod binaries;
+mod commands;
 mod control_plane;
+mod files;
 mod process;
+mod servers;
 mod test_error;
 
 pub use audit::ApiRequest;
 pub use binaries::repository;
-pub use control_plane::{ControlPlane, Output, chart, free_address};
+pub use commands::Output;
+pub use control_plane::{ControlPlane, chart, free_address};
 pub use process::Process;
 pub use test_error::Failure;
 

@@ -1,27 +1,27 @@
 //! Writes to the API server. Each write is one request with a precondition, so that it never overwrites a newer object. Its
-//! answer is an entry of the store. What to write is decided elsewhere.
+//! answer is an entry of the store. What to write is decided elsewhere. This file has the writes to ENIAttachments and Nodes,
+//! `nodeeni.rs` those to NodeENIs.
 
 mod answer;
+mod nodeeni;
+mod request_bodies;
 mod send;
 mod taint_patch;
 
 pub use answer::{ObjectState, WriteAnswer, WriteError};
 
-use crate::store::{AttachmentEntry, NodeEniEntry};
+use crate::store::AttachmentEntry;
+use answer::{applied, not_applied};
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt};
-use multi_eni_api::conditions::types;
-use multi_eni_api::names::{
-    ANNOTATION_DESELECTED_SINCE, ENIATTACHMENT_FINALIZER, FIELD_MANAGER, GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER,
-    VERSION,
-};
-use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeEniStatus, NodeSettings};
+use multi_eni_api::names::{ANNOTATION_DESELECTED_SINCE, ENIATTACHMENT_FINALIZER, GROUP, LABEL_NODEENI_UID, VERSION};
+use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeSettings};
 use multi_eni_plan::assign::{NewAttachment, Removal};
+use request_bodies::{apply, difference, owner, post, precondition, whole_seconds, without_the_agents_part};
 use send::{WriteFailure, with_timeout};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use taint_patch::{TEST_FAILED, taint_patch};
@@ -186,60 +186,6 @@ impl Writer {
         self.attachment(entry, patched).await
     }
 
-    /// Removes our finalizer from a NodeENI, unless an ENIAttachment of it exists that no watch has brought yet: a Create on the
-    /// API server may have taken effect after its timeout. Then the answer is that ENIAttachment.
-    pub async fn release_nodeeni(&self, entry: NodeEniEntry) -> Result<WriteAnswer, WriteError> {
-        let of_it = ListParams::default().labels(&format!("{LABEL_NODEENI_UID}={}", entry.nodeeni.uid)).limit(1);
-        match with_timeout(self.attachments.list(&of_it)).await {
-            Ok(left) => match left.items.first() {
-                Some(left) => Ok(not_applied(ObjectState::Attachment(AttachmentEntry::read(left)))),
-                None => self.set_finalizer(entry, false).await,
-            },
-            // The CRD is missing, so there is no ENIAttachment.
-            Err(WriteFailure::Other(WriteError::Refused { code: 404, .. })) => self.set_finalizer(entry, false).await,
-            Err(WriteFailure::Conflict(message)) => Err(WriteError::Conflict(message)),
-            Err(WriteFailure::NotFound(error) | WriteFailure::Invalid(error) | WriteFailure::Other(error)) => {
-                Err(error)
-            }
-        }
-    }
-
-    /// Adds our finalizer to a NodeENI, or removes it.
-    pub async fn set_finalizer(&self, entry: NodeEniEntry, has_finalizer: bool) -> Result<WriteAnswer, WriteError> {
-        let rest = entry.finalizers.iter().filter(|f| *f != NODEENI_FINALIZER).cloned();
-        let finalizers: Vec<String> = rest.chain(has_finalizer.then(|| NODEENI_FINALIZER.to_owned())).collect();
-        let mut metadata = precondition(&entry.nodeeni.uid, &entry.version);
-        let empty = finalizers.is_empty();
-        metadata["finalizers"] = json!(finalizers);
-        let patch = Patch::Merge(json!({ "metadata": metadata }));
-        let patched = with_timeout(self.nodeenis.patch(&entry.nodeeni.name, &PatchParams::default(), &patch)).await;
-        if empty && patched.is_ok() {
-            return Ok(applied(ObjectState::NodeEniDeleted { name: entry.nodeeni.name, uid: entry.nodeeni.uid }));
-        }
-        self.nodeeni(entry, patched).await
-    }
-
-    /// Writes the status of one NodeENI.
-    pub async fn nodeeni_status(&self, entry: NodeEniEntry, status: NodeEniStatus) -> Result<WriteAnswer, WriteError> {
-        // The precondition protects the status that this process has not seen: upstream's list, which our first status replaces,
-        // and the record of removals, which a process with an older state would erase.
-        let metadata = precondition(&entry.nodeeni.uid, &entry.version);
-        let patch = json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "NodeENI", "metadata": metadata, "status": status,
-        });
-        let patched =
-            with_timeout(self.nodeenis.patch_status(&entry.nodeeni.name, &apply(), &Patch::Apply(patch))).await;
-        if let Ok(DeserializeGuard(Err(_))) = &patched {
-            // The object cannot be parsed, so take the status that was written.
-            let mut wrote = self.nodeeni(entry, patched).await?;
-            if let ObjectState::NodeEni(entry) = &mut wrote.object {
-                entry.status = status;
-            }
-            return Ok(wrote);
-        }
-        self.nodeeni(entry, patched).await
-    }
-
     /// Removes the startup taint of a Node, at these places of `spec.taints` in ascending order. Each place must have the taint
     /// still, and the Node must be the one with this UID.
     pub async fn remove_startup_taints(
@@ -319,114 +265,5 @@ impl Writer {
             Err(WriteFailure::NotFound(_)) => gone(name),
             Ok(_) | Err(WriteFailure::Conflict(_) | WriteFailure::Invalid(_) | WriteFailure::Other(_)) => Err(error),
         }
-    }
-
-    async fn nodeeni(
-        &self,
-        entry: NodeEniEntry,
-        patched: Result<DeserializeGuard<NodeENI>, WriteFailure>,
-    ) -> Result<WriteAnswer, WriteError> {
-        let (name, uid) = (entry.nodeeni.name, entry.nodeeni.uid);
-        let (error, conflict) = match patched {
-            Ok(object) => return Ok(applied(ObjectState::NodeEni(Box::new(NodeEniEntry::read(&object.0))))),
-            Err(WriteFailure::NotFound(_)) => return Ok(applied(ObjectState::NodeEniDeleted { name, uid })),
-            Err(WriteFailure::Other(error)) => return Err(error),
-            Err(WriteFailure::Conflict(message)) => (WriteError::Conflict(message), true),
-            Err(WriteFailure::Invalid(error)) => (error, false),
-        };
-        match with_timeout(self.nodeenis.get(&name)).await.map(|object| NodeEniEntry::read(&object.0)) {
-            Ok(now) if now.nodeeni.uid != uid || conflict && now.version != entry.version => {
-                Ok(not_applied(ObjectState::NodeEni(Box::new(now))))
-            }
-            Err(WriteFailure::NotFound(_)) => Ok(applied(ObjectState::NodeEniDeleted { name, uid })),
-            Ok(_) | Err(WriteFailure::Conflict(_) | WriteFailure::Invalid(_) | WriteFailure::Other(_)) => Err(error),
-        }
-    }
-}
-
-fn applied(object: ObjectState) -> WriteAnswer {
-    WriteAnswer { object, is_applied: true }
-}
-
-fn not_applied(object: ObjectState) -> WriteAnswer {
-    WriteAnswer { object, is_applied: false }
-}
-
-/// The owner reference of an ENIAttachment to its NodeENI.
-fn owner(name: &str, uid: &str) -> OwnerReference {
-    OwnerReference {
-        api_version: format!("{GROUP}/{VERSION}"),
-        kind: "NodeENI".to_owned(),
-        name: name.to_owned(),
-        uid: uid.to_owned(),
-        controller: Some(true),
-        block_owner_deletion: None,
-    }
-}
-
-/// A time in whole seconds, as the API server keeps times.
-fn whole_seconds(at: jiff::Timestamp) -> Time {
-    Time(at.round(jiff::Unit::Second).unwrap_or(at))
-}
-
-fn precondition(uid: &str, version: &str) -> serde_json::Value {
-    json!({ "uid": uid, "resourceVersion": version })
-}
-
-/// The merge patch (RFC 7386) from `old` to `new`: a key that `new` lacks is null.
-fn difference(old: &Value, new: Value) -> Value {
-    match (old, new) {
-        (Value::Object(old), Value::Object(mut new)) => {
-            for (key, was) in old {
-                let is = new.remove(key).map_or(Value::Null, |is| difference(was, is));
-                new.insert(key.clone(), is);
-            }
-            Value::Object(new)
-        }
-        (_, new) => new,
-    }
-}
-
-fn post() -> PostParams {
-    PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) }
-}
-
-/// The node agent writes its part with a field manager of its own. A copy of it here would make it the controller's, and old.
-fn without_the_agents_part(mut status: EniAttachmentStatus) -> EniAttachmentStatus {
-    status.node = None;
-    status.conditions.retain(|condition| condition.type_ != types::CONFIGURED);
-    status
-}
-
-fn apply() -> PatchParams {
-    PatchParams::apply(FIELD_MANAGER).force()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use multi_eni_api::conditions::{self, ConditionUpdate};
-
-    #[test]
-    fn the_controller_does_not_write_what_the_node_agent_reports() {
-        let mut status = EniAttachmentStatus { node: Some(Box::default()), ..EniAttachmentStatus::default() };
-        for kind in [types::CONFIGURED, types::READY] {
-            let update = ConditionUpdate::new(kind, true, "Done", "done");
-            conditions::set(&mut status.conditions, update, None, jiff::Timestamp::UNIX_EPOCH);
-        }
-        let written = without_the_agents_part(status);
-        assert_eq!(written.node, None);
-        let kinds: Vec<&str> = written.conditions.iter().map(|condition| condition.type_.as_str()).collect();
-        assert_eq!(kinds, [types::READY]);
-    }
-
-    #[test]
-    fn a_difference_has_null_for_each_missing_key_at_every_depth() {
-        let old = json!({ "mtu": 9001, "nodeConfig": { "routes": { "a": 1, "b": 2 }, "kept": true } });
-        let new = json!({ "dpdkDriver": "vfio-pci", "nodeConfig": { "routes": { "b": 3 }, "kept": true } });
-        let expected = json!({ "mtu": null, "dpdkDriver": "vfio-pci",
-            "nodeConfig": { "routes": { "a": null, "b": 3 }, "kept": true } });
-        assert_eq!(difference(&old, new), expected);
-        assert_eq!(difference(&json!({ "nodeConfig": { "a": 1 } }), json!({})), json!({ "nodeConfig": null }));
     }
 }

@@ -61,3 +61,13 @@ pub enum WriteError {
     #[error("{0}")]
     NoAnswer(String),
 }
+
+/// The answer of a write that was applied.
+pub(super) fn applied(object: ObjectState) -> WriteAnswer {
+    WriteAnswer { object, is_applied: true }
+}
+
+/// The answer of a write that was not applied, with the object that was read.
+pub(super) fn not_applied(object: ObjectState) -> WriteAnswer {
+    WriteAnswer { object, is_applied: false }
+}

@@ -8,12 +8,14 @@
 mod account_and_region;
 mod attach_traces;
 mod attachment;
+mod attachment_calls;
 mod attachment_events;
 mod awaited_subnets;
 mod call_result_types;
 mod call_results;
 mod describe_outage;
 mod dry_run;
+mod gates;
 mod instance_types;
 mod kept_taints;
 mod last_assignments;
@@ -39,14 +41,13 @@ pub use dry_run::DryRun;
 pub use reconciler::{Dependencies, Reconciler};
 
 use crate::events::NewEvent;
-use crate::store::StoreChange;
+use crate::store::{NodeEniEntry, StoreChange};
 use crate::watch::Change;
 use crate::work_queue::Key;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_ec2::Changed;
-use multi_eni_plan::assign::Need;
 use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::observed::ObservedNode;
 use std::collections::BTreeSet;
@@ -244,22 +245,22 @@ impl Reconciler {
             }
             Changed::Subnets(ids) => {
                 let attachments = self.awaited_subnets.answered(&ids).into_iter().map(Key::Attachment);
-                let asks = |need: &Need| need.subnet().is_some_and(|id| ids.contains(id));
-                let nodes = self.assignments.iter().filter(|(_, last)| last.needs.iter().any(asks));
-                let keys: Vec<Key> = attachments.chain(nodes.map(|(node, _)| Key::Node(node.clone()))).collect();
+                let nodes = ids.iter().flat_map(|id| self.assignments.needing_subnet(id));
+                let keys: Vec<Key> = attachments.chain(nodes.map(|node| Key::Node(node.clone()))).collect();
                 keys.into_iter().for_each(|key| self.queue.add(key));
             }
             Changed::Ec2Catalog => {
-                let waiting = self.assignments.iter().filter(|(_, last)| !last.needs.is_empty());
+                let waiting = self.assignments.needing_lookups();
                 // A group name may be resolved now. That changes ENIs in place, also where no decision waits for the name.
-                let names_groups = |uid: &str| {
-                    let asks = self.store.nodeeni_by_uid(uid).and_then(|entry| entry.nodeeni.spec.as_ref().ok());
-                    asks.is_some_and(|spec| !spec.group_names.is_empty() || !spec.group_terms.is_empty())
+                let names_groups = |entry: &&NodeEniEntry| {
+                    let spec = entry.nodeeni.spec.as_ref();
+                    spec.is_ok_and(|spec| !spec.group_names.is_empty() || !spec.group_terms.is_empty())
                 };
-                let by_name = self.store.attachments().filter(|entry| names_groups(&entry.attachment.nodeeni_uid));
+                let by_name = self.store.nodeenis().filter(names_groups);
+                let attachments = by_name.flat_map(|entry| self.store.attachments_of(&entry.nodeeni.uid));
                 let keys: Vec<Key> = waiting
-                    .map(|(node, _)| Key::Node(node.clone()))
-                    .chain(by_name.map(|entry| Key::Attachment(entry.attachment.name.clone())))
+                    .map(|node| Key::Node(node.clone()))
+                    .chain(attachments.map(|entry| Key::Attachment(entry.attachment.name.clone())))
                     .collect();
                 keys.into_iter().for_each(|key| self.queue.add(key));
             }

@@ -173,9 +173,8 @@ impl Reconciler {
             problems: &self.problems_of(&entry.nodeeni),
             expected: self.deps.ec2.call_queues().expected(uid),
             has_current_report: &|attachment| {
-                let boots = self.store.boots_on(attachment.instance.as_ref());
                 let report = attachment.status.node.as_deref().filter(|_| self.deps.settings.node_agent);
-                report.is_some_and(|report| is_of_this_boot(report, &boots))
+                report.is_some_and(|report| is_of_this_boot(report, &self.store.boots_on(attachment.instance.as_ref())))
             },
             mtu: entry.nodeeni.spec.as_ref().ok().and_then(|spec| spec.node_settings.mtu),
             now: self.now(),

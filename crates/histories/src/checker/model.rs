@@ -1,97 +1,23 @@
 //! The model of a history: what EC2 and the API server hold, and since when. It follows each change and judges none.
 
+mod adoption;
+mod objects;
+
+pub use objects::{ModelAttachment, ModelEni, ModelNode, ModelNodeEni};
+
 use super::bound_devices::is_bound;
 use super::eni_change_event::EniChange;
-use super::max_staleness::MAX_STALENESS;
 use crate::environment::{COMPUTE_TYPE_LABEL, POD_ANNOTATION};
 use crate::script::Millis;
+use multi_eni_api::ENIAttachment;
 use multi_eni_api::ids::EniId;
-use multi_eni_api::names::{
-    TAG_ATTACHMENT_UID, TAG_CLUSTER, TAG_NODEENI, TAG_NODEENI_UID, UPSTREAM_MANAGER, UPSTREAM_TAG_MANAGED_BY,
-    UPSTREAM_TAG_NODEENI,
-};
-use multi_eni_api::{ENIAttachment, NodeEniSpec};
+use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER, TAG_NODEENI_UID};
 use multi_eni_controller::sandbox::observed_eni;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::observed::{AttachmentState, ObservedEni};
-use multi_eni_plan::string_map::StringMap;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A network interface of the model.
-#[derive(Debug, Clone)]
-pub struct ModelEni {
-    /// Its current state.
-    pub current: ObservedEni,
-    /// The UID of the ENIAttachment for which a replica created or adopted it, whatever its tags say since.
-    pub made_for: Option<String>,
-    /// The tags with which it was created.
-    pub made_with: StringMap,
-    /// The ClientToken with which it was created.
-    pub token: Option<String>,
-    /// When something other than a replica last changed it: someone by hand, or the end of its instance.
-    pub disturbed: Millis,
-    /// Since when its tags do not say that it is this cluster's.
-    pub untagged: Option<Millis>,
-    /// When someone put missing ownership tags back.
-    pub retagged: Option<Millis>,
-    /// Since when it has no ENIAttachment.
-    pub orphaned: Option<Millis>,
-    /// Whether its ENIAttachment was being deleted when the ENIAttachment went.
-    pub left_leaving: bool,
-    /// Since when its attachment is in its current state.
-    pub state_since: Millis,
-    /// The attachment for which EC2 accepted a plain Detach, and when EC2 accepted the first one.
-    pub detached: Option<(String, Millis)>,
-}
-
-/// A Node.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ModelNode {
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// The ID of its instance.
-    pub instance: String,
-    /// Its zone.
-    pub zone: String,
-    /// Whether it has a deletionTimestamp.
-    pub deleting: bool,
-    /// Whether it can never have an ENI.
-    pub is_unsupported: bool,
-    /// The ID of its boot; empty if it shows none.
-    pub boot: String,
-}
-
-/// A NodeENI.
-#[derive(Debug, Clone)]
-pub struct ModelNodeEni {
-    /// Its UID.
-    pub uid: String,
-    /// Its spec; None if it cannot be read.
-    pub spec: Option<NodeEniSpec>,
-    /// Its creationTimestamp.
-    pub created: String,
-    /// Whether it has a deletionTimestamp.
-    pub deleting: bool,
-    /// The whole object.
-    pub object: Value,
-}
-
-/// An ENIAttachment.
-#[derive(Debug, Clone)]
-pub struct ModelAttachment {
-    /// Its current state.
-    pub attachment: Attachment,
-    /// Since when it exists.
-    pub since: Millis,
-    /// When something other than a replica last changed it.
-    pub disturbed: Millis,
-    /// Since when it is being deleted.
-    pub deleting_since: Option<Millis>,
-    /// Whether a driver for DPDK had its device when its deletion began. Whoever knows of the deletion knows this.
-    pub bound_when_deleted: bool,
-}
 
 /// EC2 and the API server as they are.
 #[derive(Debug, Default)]
@@ -189,61 +115,6 @@ impl Model {
             current,
         };
         self.enis.insert(id.to_owned(), next);
-    }
-
-    /// The UID of the ENIAttachment that has just adopted this interface.
-    fn taken_over_for(&self, at: Millis, current: &ObservedEni) -> Option<String> {
-        let uid = current.tags.get(TAG_ATTACHMENT_UID)?;
-        self.acted_for(at)
-            .any(|attachment| attachment.uid == uid && attachment.adopted.as_ref() == Some(&current.id))
-            .then(|| uid.to_owned())
-    }
-
-    /// The ENIAttachments for which a replica may act: those that exist, and those of whose removal it may not know.
-    fn acted_for(&self, at: Millis) -> impl Iterator<Item = &Attachment> {
-        let torn =
-            self.torn.values().filter(move |(since, _)| at <= since + MAX_STALENESS).map(|(_, attachment)| attachment);
-        self.attachments.values().map(|attachment| &attachment.attachment).chain(torn)
-    }
-
-    /// Whether a replica may adopt this interface. It must carry upstream's tags, and an ENIAttachment for the tags' NodeENI and
-    /// for the interface's instance must name it. This cluster's own interface may be adopted again if its ENIAttachment was
-    /// lost.
-    pub fn may_be_taken_over(&self, at: Millis, eni: &ObservedEni) -> bool {
-        let upstream = eni.tags.get(UPSTREAM_TAG_MANAGED_BY).is_some_and(|tag| tag == UPSTREAM_MANAGER);
-        let nodeeni = eni.tags.get(UPSTREAM_TAG_NODEENI);
-        let on = eni.attachment.as_ref().and_then(|on| on.instance.as_ref());
-        let takes = |attachment: &Attachment| {
-            attachment.adopted.as_ref() == Some(&eni.id)
-                && nodeeni == Some(attachment.nodeeni.as_str())
-                && on.is_none_or(|instance| attachment.instance.as_ref() == Some(instance))
-        };
-        let named = |attachment: &Attachment| {
-            let of = |key: &str| eni.tags.get(key);
-            of(TAG_NODEENI_UID) == Some(attachment.nodeeni_uid.as_str())
-                || of(TAG_NODEENI) == Some(attachment.nodeeni.as_str())
-        };
-        // This cluster's own interface, whose ENIAttachment was lost.
-        let recovers = |attachment: &Attachment| {
-            attachment.recovered
-                && attachment.adopted.as_ref() == Some(&eni.id)
-                && named(attachment)
-                && on.is_none_or(|instance| attachment.instance.as_ref() == Some(instance))
-        };
-        self.acted_for(at).any(|attachment| upstream && takes(attachment) || recovers(attachment))
-    }
-
-    /// The place that an adopted interface of upstream keeps: network card and device index.
-    pub fn pinned(&self, nodeeni_uid: &str, instance: &str, subnet: &str) -> Option<(i32, i32)> {
-        let here = |attachment: &&Attachment| {
-            attachment.adopted.is_some()
-                && !attachment.recovered
-                && attachment.deleting.is_none()
-                && attachment.nodeeni_uid == nodeeni_uid
-                && attachment.instance.as_ref().is_some_and(|on| on.as_str() == instance)
-                && attachment.request.subnet_id == subnet
-        };
-        self.attachments.values().map(|attachment| &attachment.attachment).find(here).map(Attachment::slot)
     }
 
     /// Whether all ENIAttachments of a NodeENI on an instance, and its attached ENIs that have none, are in places for which

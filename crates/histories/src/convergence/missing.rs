@@ -1,6 +1,6 @@
 //! Which ENIs of a NodeENI are missing on which node, by the model.
 
-use super::specs;
+use super::occupants;
 use crate::checker::State;
 use crate::expected::{DesiredPlaces, Slot, desired_places, has_unknown_subnet};
 use std::collections::BTreeSet;
@@ -20,8 +20,9 @@ pub(super) fn missing(state: &State, name: &str) -> BTreeSet<String> {
                 }
                 for place in places {
                     let slot: Slot = (node.instance.clone(), place.card, place.index);
-                    let mine = specs::occupant(state, &slot)
-                        .is_some_and(|eni| specs::is_of(state, eni, &nodeeni.uid) && eni.current.is_in(&place.subnet));
+                    let mine = occupants::occupant(state, &slot).is_some_and(|eni| {
+                        occupants::is_of(state, eni, &nodeeni.uid) && eni.current.is_in(&place.subnet)
+                    });
                     if !mine {
                         missing.insert(format!("{node_name}: no ENI of the NodeENI at {}/{}", place.card, place.index));
                     }

@@ -1,6 +1,6 @@
 //! Checks what must hold after the faults have stopped and nothing changes any more. It reads the checker's state only.
 //!
-//! - `specs`: EC2 is as the specs ask.
+//! - `specs`: EC2 is as the specs ask. `occupants`, `room` and `stalled_rollouts` say where no controller could reach that.
 //! - `status`: the statuses are true.
 //! - [`idle`]: the controller does nothing at rest.
 //! - `missing`: which ENIs are missing.
@@ -8,7 +8,10 @@
 
 pub mod idle;
 mod missing;
+mod occupants;
+mod room;
 mod specs;
+mod stalled_rollouts;
 mod status;
 mod taints;
 
@@ -32,7 +35,7 @@ pub fn crowded(state: &State) -> usize {
     let attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);
     attachment
         .filter(|attachment| state.model.in_place(attachment).is_none())
-        .filter(|attachment| specs::lacks_a_place(state, attachment))
+        .filter(|attachment| room::lacks_a_place(state, attachment))
         .count()
 }
 
@@ -41,7 +44,7 @@ pub fn refused(state: &State) -> usize {
     let attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);
     attachment
         .filter(|attachment| state.model.in_place(attachment).is_none())
-        .filter(|attachment| specs::is_refused_for_good(state, attachment))
+        .filter(|attachment| room::is_refused_for_good(state, attachment))
         .count()
 }
 
@@ -50,7 +53,7 @@ pub fn full_subnets(state: &State) -> usize {
     let attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);
     let waits = attachment
         .filter(|attachment| state.model.in_place(attachment).is_none())
-        .filter(|attachment| specs::lacks_addresses(state, attachment));
+        .filter(|attachment| room::lacks_addresses(state, attachment));
     waits.map(|attachment| attachment.request.subnet_id.as_str()).collect::<BTreeSet<_>>().len()
 }
 

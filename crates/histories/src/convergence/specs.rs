@@ -1,15 +1,16 @@
 //! Checks that EC2 is as the specs ask: every slot for which a NodeENI asks has an ENI of such a NodeENI, and this cluster has no
-//! other ENIs. Where no controller could reach that state, for example in a full subnet, the check allows what is there.
+//! other ENIs. Where no controller could reach that state, for example in a full subnet (`room.rs`), the check allows what is there.
 
+use super::occupants::{has_any_on, is_for, occupant};
+use super::room::{is_crowded, lacks_a_place, lacks_addresses};
+use super::stalled_rollouts::{lacks_one_of, stalled};
 use crate::checker::model::{ModelEni, ModelNode};
-use crate::checker::{Invariant, State, most_unavailable};
+use crate::checker::{Invariant, State};
 use crate::expected::{self, DesiredPlaces, Place, Slot, desired_places};
 use crate::network_cards::is_beyond_its_card;
-use crate::node_selection::selects;
 use multi_eni_api::NodeEniSpec;
 use multi_eni_api::names::{TAG_NODEENI, TAG_NODEENI_UID};
 use multi_eni_plan::attachment::Attachment;
-use multi_eni_plan::observed::AttachmentState;
 use std::collections::BTreeSet;
 
 type Problem = (Invariant, String);
@@ -118,72 +119,6 @@ fn is_unknown(state: &State, attachment: &Attachment) -> bool {
     })
 }
 
-/// Whether the ENIAttachment's subnet has no room for its ENI.
-pub(super) fn lacks_addresses(state: &State, attachment: &Attachment) -> bool {
-    has_no_block(state, attachment) || is_full(state, &attachment.nodeeni, &attachment.request.subnet_id)
-}
-
-/// Whether EC2's last answer was that the subnet has no whole block left, to this ENIAttachment or to one that tries for all. The
-/// state of a subnet does not show how its addresses lie.
-fn has_no_block(state: &State, attachment: &Attachment) -> bool {
-    let asks_for_blocks = |attachment: &Attachment| attachment.request.ipv4_prefix_count.is_some_and(|count| count > 0);
-    let is_refused = |other: &Attachment| {
-        let says_so = other.status.last_error.as_ref().is_some_and(|error| {
-            error.code == "InsufficientCidrBlocks"
-                || error.message.contains("sufficient free Ipv4 addresses or prefixes")
-        });
-        other.request.subnet_id == attachment.request.subnet_id && says_so
-    };
-    asks_for_blocks(attachment)
-        && state
-            .model
-            .attachments
-            .values()
-            .any(|other| asks_for_blocks(&other.attachment) && is_refused(&other.attachment))
-}
-
-/// Whether a subnet has no room for what a NodeENI asks for.
-fn is_full(state: &State, nodeeni: &str, subnet: &str) -> bool {
-    /// The addresses of a /28, and of a /24, minus the five that EC2 keeps.
-    const TINY: usize = 11;
-    const WHOLE: usize = 251;
-    let Some(place) = state.subnets.iter().find(|place| place.id == subnet) else { return false };
-    let spec = state.model.nodeenis.get(nodeeni).and_then(|nodeeni| nodeeni.spec.as_ref());
-    let Some(spec) = spec else { return false };
-    if place.ipv6_only {
-        // EC2 refuses what needs IPv4 addresses there, and their number limits nothing.
-        return asks_for_ipv4(spec);
-    }
-    let in_subnet = state.model.enis.values().filter(|eni| eni.current.is_in(subnet));
-    let taken: usize = in_subnet.map(|eni| eni.current.private_ips.len() + 16 * prefixes(state, eni)).sum();
-    let blocks = usize::try_from(spec.ipv4_prefix_count.unwrap_or(0)).unwrap_or(0);
-    let desired = usize::try_from(spec.private_ip_count.unwrap_or(1).max(1)).unwrap_or(1) + 16 * blocks;
-    let has_prefixes = place.tiny && spec.ipv4_prefix_count.is_some_and(|count| count > 0);
-    has_prefixes || taken + desired > if place.tiny { TINY } else { WHOLE }
-}
-
-/// Whether a spec asks for IPv4 addresses besides the primary one, or for IPv4 prefixes.
-fn asks_for_ipv4(spec: &NodeEniSpec) -> bool {
-    spec.private_ip_count.is_some_and(|count| count > 1) || spec.ipv4_prefix_count.is_some_and(|count| count > 0)
-}
-
-/// Whether EC2 refuses each Create for an ENIAttachment, because it asks for IPv4 addresses in an IPv6-only subnet.
-pub(super) fn is_refused_for_good(state: &State, attachment: &Attachment) -> bool {
-    let spec = state.model.nodeenis.get(&attachment.nodeeni).and_then(|nodeeni| nodeeni.spec.as_ref());
-    let is_ipv6_only = |subnet: &str| state.subnets.iter().any(|place| place.id == subnet && place.ipv6_only);
-    spec.is_some_and(asks_for_ipv4) && is_ipv6_only(&attachment.request.subnet_id)
-}
-
-/// How many IPv4 prefixes an ENI has, by its ENIAttachment's request.
-fn prefixes(state: &State, eni: &ModelEni) -> usize {
-    let name = eni.made_for.as_ref().and_then(|uid| state.model.uids.get(uid));
-    let attachment = name.and_then(|name| state.model.attachments.get(name));
-    attachment
-        .and_then(|attachment| attachment.attachment.request.ipv4_prefix_count)
-        .and_then(|count| usize::try_from(count).ok())
-        .unwrap_or(0)
-}
-
 /// The ENI of this cluster without an ENIAttachment that is in this slot, or attaching to it.
 fn stuck_in<'a>(state: &'a State, (instance, card, index): &Slot) -> Option<&'a ModelEni> {
     state.model.enis.values().filter(|eni| eni.orphaned.is_some()).find(|eni| {
@@ -217,59 +152,8 @@ fn has_index_beyond_its_card(state: &State, uid: &str, instance: &str) -> bool {
     places.iter().any(|place| is_beyond_its_card(&state.cards, place.card, place.index))
 }
 
-/// Whether the network card of a slot is full, does not exist or has no such device index, which no controller can repair. ENIAttachments count, because
-/// they keep their places. A slot that has an ENI, also one that is attaching, has room.
-fn is_crowded(state: &State, (instance, card, index): &Slot) -> bool {
-    let Some(most) = usize::try_from(*card).ok().and_then(|card| state.cards.get(card)) else { return true };
-    let attached = state.model.enis.values().filter_map(|eni| eni.current.attachment.as_ref());
-    let attached = attached.filter(|at| at.instance.as_ref().is_some_and(|on| on.as_str() == instance));
-    let attached: BTreeSet<(i32, i32)> = attached.map(|at| (at.card, at.index)).collect();
-    if attached.contains(&(*card, *index)) {
-        return false;
-    }
-    if is_beyond_its_card(&state.cards, *card, *index) {
-        return true;
-    }
-    let attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);
-    let attachment = attachment.filter(|attachment| is_for(attachment, instance));
-    // The other slots in use: a full card has no room for one more.
-    let others = attachment.map(Attachment::slot).chain(attached).filter(|slot| *slot != (*card, *index));
-    let slots: BTreeSet<(i32, i32)> = others.collect();
-    // With `deviceIndexPolicy: highestFree` an ENI has no index before one is free below the card's maximum.
-    let has_free_index = || {
-        let most = i32::try_from(*most).unwrap_or(i32::MAX);
-        (i32::from(*card == 0)..most).any(|index| !slots.contains(&(*card, index)))
-    };
-    slots.iter().filter(|(on, _)| on == card).count() >= usize::try_from(*most).unwrap_or(usize::MAX)
-        || *index < 0 && !has_free_index()
-}
-
-/// Whether the instance has no room for the ENI of an ENIAttachment.
-pub(super) fn lacks_a_place(state: &State, attachment: &Attachment) -> bool {
-    let (card, index) = attachment.slot();
-    attachment.instance.as_ref().is_some_and(|on| is_crowded(state, &(on.to_string(), card, index)))
-}
-
 fn names(contenders: &[(String, String)]) -> String {
     contenders.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" or ")
-}
-
-/// The ENI that is completely attached in a slot.
-pub(super) fn occupant<'a>(state: &'a State, slot: &Slot) -> Option<&'a ModelEni> {
-    state.model.enis.values().find(|eni| {
-        eni.current.attachment.as_ref().is_some_and(|at| {
-            at.instance.as_ref().is_some_and(|instance| instance.as_str() == slot.0)
-                && (at.card, at.index) == (slot.1, slot.2)
-                && at.state == AttachmentState::Attached
-        })
-    })
-}
-
-/// Whether an ENI was made for an ENIAttachment of that NodeENI.
-pub(super) fn is_of(state: &State, eni: &ModelEni, nodeeni_uid: &str) -> bool {
-    let name = eni.made_for.as_ref().and_then(|uid| state.model.uids.get(uid));
-    name.and_then(|name| state.model.attachments.get(name))
-        .is_some_and(|attachment| attachment.attachment.nodeeni_uid == nodeeni_uid)
 }
 
 /// What of an ENI's addresses differs from its NodeENI. Only another ENI can repair that.
@@ -303,85 +187,12 @@ fn is_handed_on(attachment: &Attachment, spec: &NodeEniSpec) -> bool {
         && settings.node_config == spec.node_config.clone().filter(|config| !config.is_empty())
 }
 
-/// The UIDs of the NodeENIs whose rollout is stalled. It is computed once, because it takes long with many nodes.
-fn stalled(state: &State) -> BTreeSet<String> {
-    let uids = state.model.nodeenis.values().map(|nodeeni| nodeeni.uid.clone());
-    uids.filter(|uid| is_stalled(state, uid)).collect()
-}
-
-/// Whether a NodeENI's rollout waits for nodes whose ENIs no controller can bring. Outdated ENIs then stay, and their
-/// replacements wait.
-fn is_stalled(state: &State, uid: &str) -> bool {
-    let model = &state.model;
-    let spec = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid).and_then(|nodeeni| nodeeni.spec.as_ref());
-    // The controller does not replace a working ENI for a network card that no instance has.
-    let card = spec.and_then(|spec| spec.network_card_index).and_then(|card| usize::try_from(card).ok());
-    if card.is_some_and(|card| card >= state.cards.len()) {
-        return true;
-    }
-    let most = max_unavailable(state, uid);
-    let mine = model
-        .attachments
-        .values()
-        .map(|attachment| &attachment.attachment)
-        .filter(|attachment| attachment.nodeeni_uid == uid);
-    let stuck = mine.filter(|attachment| model.in_place(attachment).is_none());
-    let stuck = stuck.filter(|attachment| lacks_addresses(state, attachment) || lacks_a_place(state, attachment));
-    let nodes = stuck.map(|attachment| attachment.node.as_str()).chain(kept_out(state, uid));
-    nodes.collect::<BTreeSet<_>>().len() >= most
-}
-
-/// How many nodes a NodeENI's rollout may make unavailable.
-fn max_unavailable(state: &State, uid: &str) -> usize {
-    let model = &state.model;
-    let Some(nodeeni) = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid) else { return 1 };
-    let is_matched = |node: &&ModelNode| nodeeni.spec.as_ref().is_some_and(|spec| selects(spec, &node.labels));
-    let matched = model.nodes.values().filter(is_matched).count();
-    most_unavailable(&nodeeni.object["spec"]["rollout"]["maxUnavailable"], matched)
-}
-
-/// Nodes on which a place of a NodeENI is taken or full, and nodes without any ENI of it on which its places are unknown.
-fn kept_out<'a>(state: &'a State, uid: &str) -> Vec<&'a str> {
-    let model = &state.model;
-    let Some(nodeeni) = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid) else { return Vec::new() };
-    let is_kept_out = |node: &&ModelNode| match desired_places(model, nodeeni, node, &state.subnets) {
-        DesiredPlaces::Nothing => false,
-        DesiredPlaces::Unknown => !node.deleting && !has_any_on(state, uid, &node.instance),
-        DesiredPlaces::These(places) => lacks_one_of(state, uid, &node.instance, &places),
-    };
-    model.nodes.iter().filter(|(_, node)| is_kept_out(node)).map(|(name, _)| name.as_str()).collect()
-}
-
-/// Whether one of these places is taken by another ENI, or full.
-fn lacks_one_of(state: &State, uid: &str, instance: &str, places: &[Place]) -> bool {
-    places.iter().any(|place| {
-        let slot = (instance.to_owned(), place.card, place.index);
-        let anothers = state.model.attachments.values().map(|attachment| &attachment.attachment).any(|attachment| {
-            attachment.nodeeni_uid != uid
-                && attachment.slot() == (place.card, place.index)
-                && is_for(attachment, instance)
-        });
-        let taken = occupant(state, &slot).map_or_else(|| is_crowded(state, &slot), |eni| !is_of(state, eni, uid));
-        taken || anothers
-    })
-}
-
 /// Whether an ENI for which the NodeENI does not ask may stay on its Node, because a place for which it asks is not free: another
 /// ENI is in the place, or an adopted ENI keeps it for another subnet of the same list.
 fn stays_for_want_of_a_place(state: &State, attachment: &Attachment, node: &ModelNode, places: &[Place]) -> bool {
     let slots: BTreeSet<(i32, i32)> = places.iter().map(|place| (place.card, place.index)).collect();
     let is_listed = places.iter().any(|place| place.subnet == attachment.request.subnet_id);
     lacks_one_of(state, &attachment.nodeeni_uid, &node.instance, places) || slots.len() < places.len() && is_listed
-}
-
-/// Whether that NodeENI has an ENIAttachment for that instance.
-fn has_any_on(state: &State, uid: &str, instance: &str) -> bool {
-    let mut attachment = state.model.attachments.values().map(|attachment| &attachment.attachment);
-    attachment.any(|attachment| attachment.nodeeni_uid == uid && is_for(attachment, instance))
-}
-
-fn is_for(attachment: &Attachment, instance: &str) -> bool {
-    attachment.instance.as_ref().is_some_and(|on| on.as_str() == instance)
 }
 
 /// Why an ENI of this cluster should not exist; None if it should or may exist.

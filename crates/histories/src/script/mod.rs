@@ -4,11 +4,13 @@
 
 mod faults;
 mod operation;
+mod operation_values;
 mod setting;
 mod validate;
 
 pub use faults::{Fault, Faults, InjectedFault, Rates, Seam};
-pub use operation::{HandChange, Operation, Target, UnsupportedKind};
+pub use operation::Operation;
+pub use operation_values::{HandChange, Target, UnsupportedKind};
 pub use setting::{Graces, Setting, SubnetPlace};
 
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! A foreign ENI on an instance: what decisions read of an ENI that is neither of this cluster nor left by upstream's controller. The
 //! VPC CNI has several of them on each node, so the cache of EC2 keeps them in this form. Nothing is decided here.
 
-use super::{AttachmentState, ObservedAttachment, ObservedEni};
+use super::eni::{AttachmentState, ObservedAttachment, ObservedEni};
 use crate::string_map::StringMap;
 use compact_str::CompactString;
 use jiff::Timestamp;
