@@ -5,6 +5,7 @@
 #![allow(clippy::duplicated_attributes, reason = "kube's printcolumn(name = …) repeats its keys by design")]
 
 pub mod conditions;
+pub mod configured_reason;
 pub mod connection_tracking;
 pub mod crds;
 #[cfg(test)]
