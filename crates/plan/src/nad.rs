@@ -8,6 +8,8 @@ mod host_device;
 mod ipv4;
 mod ipvlan;
 mod left_out;
+mod namespace;
+mod outdated;
 mod text;
 
 #[cfg(test)]
@@ -16,6 +18,8 @@ mod tests;
 pub use definition::Definition;
 pub use host_device::Ipam;
 pub use left_out::{LeftOut, Reason};
+pub use namespace::namespace;
+pub use outdated::{Outdated, Present};
 pub use text::{json, yaml};
 
 use crate::attachment::Attachment;
@@ -55,18 +59,27 @@ pub struct Answer {
     pub definitions: Vec<Definition>,
     /// What has no definition.
     pub left_out: Vec<LeftOut>,
+    /// ENIs of which the definitions have data, and that are not as the spec asks.
+    pub outdated: Vec<Outdated>,
+}
+
+/// The definitions of a NodeENI, and what a user must know of them.
+pub fn answer(nodeeni: &NodeEni, present: &Present<'_>, request: &Request<'_>) -> Answer {
+    let answer = definitions(nodeeni, present.attachments, request);
+    let outdated = outdated::outdated(nodeeni, present, request, &answer);
+    Answer { outdated, ..answer }
 }
 
 /// The definitions of a NodeENI. `attachments`: all its ENIAttachments.
-pub fn definitions(nodeeni: &NodeEni, attachments: &[&Attachment], request: &Request<'_>) -> Answer {
+fn definitions(nodeeni: &NodeEni, attachments: &[&Attachment], request: &Request<'_>) -> Answer {
     let is_asked = |attachment: &&&Attachment| request.node.is_none_or(|node| attachment.node == node);
     let asked: Vec<&Attachment> = attachments.iter().filter(is_asked).copied().collect();
     if request.node.is_some() && asked.is_empty() {
         return Answer::default();
     }
     let without = |reason: Reason| Answer {
-        definitions: Vec::new(),
         left_out: vec![LeftOut { nodeeni: nodeeni.name.clone(), node: None, reason }],
+        ..Answer::default()
     };
     let spec = match &nodeeni.spec {
         _ if nodeeni.deleting => return without(Reason::Deleting),
@@ -78,7 +91,7 @@ pub fn definitions(nodeeni: &NodeEni, attachments: &[&Attachment], request: &Req
             let host_device =
                 host_device::HostDevice { nodeeni: &nodeeni.name, settings: &spec.node_settings, attachments };
             match host_device.definition(request.namespace, ipam) {
-                Ok(definition) => Answer { definitions: vec![definition], left_out: Vec::new() },
+                Ok(definition) => Answer { definitions: vec![definition], ..Answer::default() },
                 Err(reason) => without(reason),
             }
         }

@@ -1,3 +1,7 @@
+//! Tests of the definitions. `outdated.rs` tests what is said of ENIs that are not as the spec asks.
+
+mod outdated;
+
 use super::*;
 use multi_eni_api::names::attachment_name;
 use multi_eni_api::{ENIAttachment, NodeENI};
@@ -34,7 +38,7 @@ fn attachment(nodeeni: &str, status: Value) -> Attachment {
     let mut all = json!({
         "phase": "Attached", "eniID": "eni-0aa53ee5cb7c8a1b2", "macAddress": "02:00:00:00:00:0A",
         "privateIPs": ["10.0.2.17"],
-        "node": { "macAddress": "02:00:00:00:00:0a", "linkName": "ens7", "addresses": ["10.0.2.17"] },
+        "node": { "macAddress": "02:00:00:00:00:0a", "linkName": "ens7", "addresses": [] },
     });
     all.as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
     let object: ENIAttachment = serde_json::from_value(json!({
@@ -173,7 +177,10 @@ fn an_eni_without_a_definition_of_ipvlan_says_why_and_the_others_have_theirs() {
             json!({ "node": { "macAddress": "02:00:00:00:00:0a", "linkName": "a b" } }),
             Reason::NoLink("\"a b\" is no name of a link".to_owned()),
         ),
-        (json!({}), Reason::NoAddresses),
+        (
+            json!({ "node": { "macAddress": "02:00:00:00:00:0a", "linkName": "ens7", "addresses": ["10.0.2.17"] } }),
+            Reason::NoAddresses,
+        ),
         (json!({ "privateIPs": ["here"] }), Reason::NotAnAddress("here".to_owned())),
         (json!({ "ipv4Prefixes": ["2001:db8::/80"] }), Reason::NotAnAddress("2001:db8::/80".to_owned())),
     ] {
