@@ -20,6 +20,8 @@ pub mod node_status;
 pub mod nodeeni;
 #[cfg(test)]
 mod reference_docs;
+#[cfg(test)]
+mod refused_docs;
 mod schema;
 
 pub use connection_tracking::ConnectionTracking;

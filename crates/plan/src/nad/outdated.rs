@@ -172,7 +172,7 @@ impl fmt::Display for Outdated {
         match &self.cause {
             Cause::Deselected => write!(
                 f,
-                "NodeENI {nodeeni}: the spec does not select the node of {enis}, and {has}: {next} controller removes the ENI; end the pods \
+                "NodeENI {nodeeni}: the spec does not select {enis}, and {has}: {next} controller removes the ENI; end the pods \
                  that use it first"
             ),
             Cause::Replaced(differences) => write!(

@@ -14,9 +14,14 @@ const IPVLAN: Request<'_> = Request { plugin: Plugin::Ipvlan, ..DEFAULT };
 
 fn nodeeni(name: &str, mut more: Value) -> NodeEni {
     let spec = more.as_object_mut().unwrap();
-    spec.insert("nodeSelector".to_owned(), json!({ "ng": "multi-eni" }));
-    spec.insert("subnetID".to_owned(), json!("subnet-0f59b4f14737be9ad"));
-    spec.insert("deviceIndex".to_owned(), json!(3));
+    let common = [
+        ("nodeSelector", json!({ "ng": "multi-eni" })),
+        ("subnetID", json!("subnet-0f59b4f14737be9ad")),
+        ("deviceIndex", json!(3)),
+    ];
+    for (field, value) in common {
+        spec.entry(field).or_insert(value);
+    }
     read(&json!({ "metadata": { "name": name }, "spec": more }))
 }
 
@@ -32,7 +37,8 @@ fn of_the_guide(name: &str) -> Value {
     found.next().unwrap()
 }
 
-/// An attached ENI of the guide: on the node and with the addresses that the guide has.
+/// An attached ENI of the guide: on the node and with the addresses that the guide has. In the mode link the agent sets no address on the
+/// link, and reports none.
 fn attachment(nodeeni: &str, status: Value) -> Attachment {
     let instance = "i-0123456789abcdef0";
     let mut all = json!({

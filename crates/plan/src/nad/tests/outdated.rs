@@ -74,7 +74,7 @@ fn each_edit_that_replaces_the_eni_is_said() {
         (json!({ "deviceIndex": 4 }), "it asks for no ENI at device index 3"),
         (json!({ "networkCardIndex": 1 }), "it asks for no ENI at device index 3 on network card 0"),
         (json!({ "ipv4PrefixCount": 2 }), "ipv4PrefixCount is 2, and the ENI has 1"),
-        (json!({ "privateIPCount": 4 }), "privateIPCount is 4, and the ENI has none"),
+        (json!({ "ipv4PrefixCount": null, "privateIPCount": 4 }), "privateIPCount is 4, and the ENI has none"),
     ] {
         for request in [DEFAULT, IPVLAN] {
             let said = said(change.clone(), &request);
@@ -113,7 +113,7 @@ fn a_node_that_the_spec_does_not_select_loses_its_eni() {
     let mut edited = nodeeni("media", before());
     edited.spec.as_mut().unwrap().selector = [("ng".to_owned(), "other".to_owned())].into();
     let said = said_of(&edited, &[&made(&before())], &IPVLAN);
-    assert!(said.len() == 1 && said[0].contains("does not select the node of ip-10-0-0-4."), "{said:?}");
+    assert!(said.len() == 1 && said[0].contains("does not select ip-10-0-0-4."), "{said:?}");
     assert!(said[0].contains("once the file is applied, the controller removes the ENI"), "{said:?}");
 }
 
