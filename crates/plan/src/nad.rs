@@ -10,6 +10,7 @@ mod ipvlan;
 mod left_out;
 mod namespace;
 mod outdated;
+mod request;
 mod text;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use host_device::Ipam;
 pub use left_out::{LeftOut, Reason};
 pub use namespace::namespace;
 pub use outdated::{Outdated, Present};
+pub use request::{Plugin, Request};
 pub use text::{json, yaml};
 
 use crate::attachment::Attachment;
@@ -28,29 +30,6 @@ use crate::nodeeni::NodeEni;
 /// Why there is no definition of the CNI plugin macvlan.
 pub const NO_MACVLAN: &str = "macvlan does not work on EC2: EC2 delivers to an ENI only frames for the ENI's own MAC address, and each \
                               macvlan interface has another one; use host-device or ipvlan";
-
-/// The CNI plugin of the definitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plugin {
-    /// The Pod gets the link of the ENI. One definition for each NodeENI.
-    HostDevice {
-        /// Where the Pod's address comes from. None: static by an alternative name, and dhcp by a resource.
-        ipam: Option<Ipam>,
-    },
-    /// Several Pods have addresses of one ENI. One definition for each ENI.
-    Ipvlan,
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request<'a> {
-    /// The plugin.
-    pub plugin: Plugin,
-    /// The namespace of the definitions.
-    pub namespace: &'a str,
-    /// Only NodeENIs that have an ENIAttachment on this Node and, with ipvlan, only these ENIs.
-    pub node: Option<&'a str>,
-}
 
 /// The definitions of one NodeENI, and what has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -66,7 +45,7 @@ pub struct Answer {
 /// The definitions of a NodeENI, and what a user must know of them.
 pub fn answer(nodeeni: &NodeEni, present: &Present<'_>, request: &Request<'_>) -> Answer {
     let answer = definitions(nodeeni, present.attachments, request);
-    let outdated = outdated::outdated(nodeeni, present, request, &answer);
+    let outdated = outdated::outdated(nodeeni, present, request, &answer.definitions);
     Answer { outdated, ..answer }
 }
 

@@ -105,7 +105,8 @@ mod tests {
     fn a_person_must_act_when_the_guide_says_so_for_each_reason() {
         let (mut listed, mut all) =
             (rows().iter().map(|row| row.0).collect::<Vec<_>>(), ConfiguredReason::ALL.to_vec());
-        (listed.sort(), all.sort());
+        listed.sort();
+        all.sort();
         assert_eq!(listed, all, "docs/node-agent.md has each reason once");
         for (reason, when) in rows() {
             let status = not_ready(reason.as_str());

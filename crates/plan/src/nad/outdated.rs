@@ -1,8 +1,9 @@
 //! ENIs from which a definition has its data, and that are not, or will not stay, as the spec of the NodeENI asks. It compares what the
 //! definition is made of with the spec. It does not ask EC2, and decides nothing.
 
+use super::definition::Definition;
 use super::host_device::{Way, has_gateway, way};
-use super::{Answer, Plugin, Request};
+use super::request::{Plugin, Request};
 use crate::attachment::Attachment;
 use crate::counted::first_of;
 use crate::nodeeni::{EniSpec, NodeEni};
@@ -65,17 +66,17 @@ enum Part {
     Whole,
 }
 
-/// The ENIs of which the answer has data, by what is not as the spec asks.
+/// The ENIs of which the definitions have data, by what is not as the spec asks.
 pub(super) fn outdated(
     nodeeni: &NodeEni,
     present: &Present<'_>,
     request: &Request<'_>,
-    answer: &Answer,
+    definitions: &[Definition],
 ) -> Vec<Outdated> {
-    let (Ok(spec), false) = (&nodeeni.spec, answer.definitions.is_empty()) else { return Vec::new() };
+    let (Ok(spec), false) = (&nodeeni.spec, definitions.is_empty()) else { return Vec::new() };
     let has_definition = |attachment: &Attachment| match request.plugin {
         Plugin::HostDevice { .. } => attachment.deleting.is_none() && attachment.unreadable.is_none(),
-        Plugin::Ipvlan => answer.definitions.iter().any(|definition| definition.name == attachment.name),
+        Plugin::Ipvlan => definitions.iter().any(|definition| definition.name == attachment.name),
     };
     let part = part(&spec.node_settings, request.plugin);
     let mut all: Vec<Outdated> = Vec::new();
