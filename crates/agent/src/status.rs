@@ -3,6 +3,7 @@
 use crate::apply::FailedStep;
 use crate::plan::report::{EniReport, Outcome};
 use multi_eni_api::conditions::{ConditionUpdate, types};
+use multi_eni_api::configured_reason::ConfiguredReason;
 use multi_eni_api::node_status::NodeStatus;
 
 /// What the agent writes into the status of one ENIAttachment.
@@ -58,50 +59,60 @@ pub fn agent_status(report: &EniReport, failed: &[FailedStep], boot_id: &str) ->
 }
 
 fn condition(report: &EniReport, failed: &[FailedStep]) -> ConditionUpdate {
-    let condition = |status, reason: &str, message: String| {
-        ConditionUpdate::new(types::CONFIGURED, status, reason, shortened(message, MESSAGE))
+    let condition = |status, reason: ConfiguredReason, message: String| {
+        ConditionUpdate::new(types::CONFIGURED, status, reason.as_str(), shortened(message, MESSAGE))
     };
     let of_this = |failure: &&FailedStep| failure.attachment.as_ref() == Some(&report.attachment);
     if let Some(failure) = failed.iter().find(of_this) {
-        return condition(false, "StepFailed", format!("the agent could not {}: {}", failure.step, failure.error));
+        return condition(
+            false,
+            ConfiguredReason::StepFailed,
+            format!("the agent could not {}: {}", failure.step, failure.error),
+        );
     }
     match &report.outcome {
         Outcome::Configured => {
             let manager = report.link.as_ref().and_then(|link| link.managed_by.as_ref());
             let router = report.link.as_ref().map(|link| &link.routed_by).filter(|by| by.is_others_alone());
             match (manager, router) {
-                (Some(manager), _) => {
-                    condition(true, "ConfiguredByOther", format!("{manager} has configured the interface as asked"))
-                }
+                (Some(manager), _) => condition(
+                    true,
+                    ConfiguredReason::ConfiguredByOther,
+                    format!("{manager} has configured the interface as asked"),
+                ),
                 (None, Some(router)) => condition(
                     true,
-                    "ConfiguredByOther",
+                    ConfiguredReason::ConfiguredByOther,
                     format!("{router} has set the rules and routes of the interface as asked"),
                 ),
-                (None, None) => condition(true, "Configured", "the interface is configured".to_owned()),
+                (None, None) => condition(true, ConfiguredReason::Configured, "the interface is configured".to_owned()),
             }
         }
-        Outcome::NotManaged => {
-            condition(true, "NotManaged", "nodeConfig.mode is none: the agent does not touch the interface".to_owned())
-        }
+        Outcome::NotManaged => condition(
+            true,
+            ConfiguredReason::NotManaged,
+            "nodeConfig.mode is none: the agent does not touch the interface".to_owned(),
+        ),
         Outcome::InUse { device } => condition(
             true,
-            "InUse",
+            ConfiguredReason::InUse,
             format!(
                 "the device {device} has a driver and no link here: a pod or another network namespace has the interface"
             ),
         ),
         Outcome::Bound { device, driver, note } => {
             let note = note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
-            condition(true, "BoundToDriver", format!("the device {device} is bound to {driver}{note}"))
+            condition(true, ConfiguredReason::BoundToDriver, format!("the device {device} is bound to {driver}{note}"))
         }
-        Outcome::Restored { device } => {
-            condition(false, "Restored", format!("the device {device} has its kernel driver and its link again"))
-        }
+        Outcome::Restored { device } => condition(
+            false,
+            ConfiguredReason::Restored,
+            format!("the device {device} has its kernel driver and its link again"),
+        ),
         Outcome::Changing { steps } => {
-            condition(false, "StepNotTaken", format!("these steps did not take: {}", steps.join("; ")))
+            condition(false, ConfiguredReason::StepNotTaken, format!("these steps did not take: {}", steps.join("; ")))
         }
-        Outcome::Blocked(obstacle) => condition(false, obstacle.reason(), obstacle.to_string()),
+        Outcome::Blocked(obstacle) => condition(false, obstacle.configured_reason(), obstacle.to_string()),
     }
 }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::duplicated_attributes, reason = "kube's printcolumn(name = …) repeats its keys by design")]
 
 pub mod conditions;
+pub mod configured_reason;
 pub mod connection_tracking;
 pub mod crds;
 #[cfg(test)]
@@ -19,6 +20,8 @@ pub mod node_status;
 pub mod nodeeni;
 #[cfg(test)]
 mod reference_docs;
+#[cfg(test)]
+mod refused_docs;
 mod schema;
 
 pub use connection_tracking::ConnectionTracking;

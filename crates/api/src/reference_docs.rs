@@ -111,6 +111,14 @@ fn kind(field: &Value) -> String {
     }
 }
 
+/// The messages of the rules about several fields: those of the object and of the objects in it.
+fn across(schema: &Value) -> Vec<String> {
+    let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+    let own = rules.map(|rule| rule["message"].as_str().unwrap().to_owned());
+    let inner = schema["properties"].as_object().into_iter().flatten().map(|(_, field)| field);
+    own.chain(inner.filter(|field| field["properties"].is_object()).flat_map(across)).collect()
+}
+
 fn table() -> String {
     let crd = serde_json::to_value(NodeENI::crd()).unwrap();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
@@ -138,9 +146,8 @@ fn table() -> String {
         .unwrap();
     }
     assert_eq!(fields.len(), CHANGE.len(), "CHANGE has a row for a field that does not exist");
-    let across = schema["x-kubernetes-validations"].as_array().unwrap().iter();
     out.push_str("\nAnd for the whole spec:\n\n");
-    across.for_each(|rule| writeln!(out, "- {}", rule["message"].as_str().unwrap()).unwrap());
+    across(schema).iter().for_each(|message| writeln!(out, "- {message}").unwrap());
     out
 }
 

@@ -19,7 +19,8 @@ fn what_can_never_work_is_refused_before_anything_is_asked() {
     for (args, code, words) in [
         (&["--type", "macvlan"][..], 2, "macvlan does not work on EC2: EC2 delivers to an ENI only frames for"),
         (&["--type", "bridge"], 2, "the plugins are host-device and ipvlan"),
-        (&["--type", "ipvlan", "--ipam", "dhcp"], 1, "--ipam is for --type host-device"),
+        (&["--type", "ipvlan", "--ipam", "dhcp"], 2, "--ipam is for --type host-device"),
+        (&["-n", "Bad_NS"], 2, "no namespace can have this name: it has at most 63 lower-case letters"),
         (&["-f", "/does/not/exist"], 1, "cannot read /does/not/exist"),
     ] {
         let (found, stdout, stderr) = nad(args);

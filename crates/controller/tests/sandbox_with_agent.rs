@@ -131,12 +131,21 @@ fn an_agent_that_ends_is_named_with_its_last_words() {
     assert!(text.contains("the agent of node1 has ended (exit status: 3); its log ends with: no more"), "{text}");
 }
 
+/// Runs the command that asks the agent of node1, as a user pastes it, and returns what it prints.
+fn doctor_as_printed(so_far: &str) -> String {
+    let lines = || so_far.lines().map(str::trim);
+    let kubeconfig = lines().find(|line| line.starts_with("export KUBECONFIG=")).unwrap();
+    let command = lines().find(|line| line.contains(" doctor ")).unwrap();
+    text(&Command::new("sh").args(["-c", &format!("{kubeconfig}; {command}")]).output().unwrap())
+}
+
 #[test]
 fn ctrl_c_removes_the_namespaces_and_the_agents() {
     let mut child = sandbox(&["--nodes", "2", "--keep"]).spawn().unwrap();
     let process = child.id();
     let (mut out, mut so_far) = read_until(&mut child, "Ctrl-C removes");
     let while_it_runs = left_of(process);
+    let doctor = doctor_as_printed(&so_far);
     signal(&child, Signal::SIGINT);
     out.read_to_string(&mut so_far).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{so_far}");
@@ -144,6 +153,8 @@ fn ctrl_c_removes_the_namespaces_and_the_agents() {
     assert_eq!(while_it_runs.len(), 7, "{while_it_runs:?}");
     assert!(so_far.contains(&format!("ip -n multi-eni-sandbox-{process}-node1 addr")), "{so_far}");
     assert!(so_far.contains(" MULTI_ENI_NODE_AGENT=true\n"), "{so_far}");
+    assert_eq!(doctor.matches(", as asked").count(), 2, "{doctor}");
+    assert!(doctor.contains(&format!("/run/multi-eni-sandbox-{process}/node1/kubelet/kubelet.sock")), "{doctor}");
     assert_eq!(left_of(process), Vec::<String>::new(), "{so_far}");
 }
 

@@ -1,5 +1,5 @@
 //! Counts in sentences: the number with its noun, and the verb that agrees with it. Every message for people that counts things uses
-//! these functions.
+//! these functions. So does every message that names some of many things.
 
 /// The number and the noun: `1 node`, `2 nodes`, `0 nodes`.
 pub fn counted(number: usize, noun: &str) -> String {
@@ -21,6 +21,18 @@ pub fn verb(number: usize, one: &'static str, several: &'static str) -> &'static
     if number == 1 { one } else { several }
 }
 
+/// Number of names that a sentence has.
+const NAMED: usize = 3;
+
+/// The first names, and how many others there are: `a, b, c and 2 others`.
+pub fn first_of(names: &[&str]) -> String {
+    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        others => format!("{first} and {}", counted(others, "other")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +49,11 @@ mod tests {
         let say = |part: usize, all: usize| format!("{} {}", part_of(part, all, "ENI"), is_or_are(part));
         assert_eq!([say(1, 10), say(2, 10), say(0, 10)], ["1 of 10 ENIs is", "2 of 10 ENIs are", "0 of 10 ENIs are"]);
         assert_eq!([say(0, 1), say(1, 1), say(0, 0)], ["0 of 1 ENIs are", "1 of 1 ENI is", "0 of 0 ENIs are"]);
+    }
+
+    #[test]
+    fn many_names_are_cut() {
+        assert_eq!(first_of(&["a", "b", "c"]), "a, b, c");
+        assert_eq!(first_of(&["a", "b", "c", "d", "e"]), "a, b, c and 2 others");
     }
 }

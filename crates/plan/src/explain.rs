@@ -4,6 +4,7 @@
 //! It decides nothing itself.
 
 mod calls;
+mod closing;
 mod existing_eni;
 mod groups_wait;
 mod input;

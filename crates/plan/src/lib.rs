@@ -12,6 +12,7 @@
 //! - [`gates`]: the gates that hold back Creates and refused calls.
 //! - [`backoff`]: when a refused request may be sent again. [`write_history`]: the same for the writes to the API server.
 //! - [`spec_validation`]: the bounds of an ENIAttachment and of an ENI, which a NodeENI may exceed.
+//!   `spec_differences`: what of an ENI is not as the spec asks. [`unknown_fields`]: the fields that the API server does not know.
 //! - [`wait_estimate`]: how long the calls of a NodeENI will wait for EC2's request rates.
 //! - [`instance_life`]: whether an instance lives, from lookups of its state. [`lookup_failure`]: a Describe that failed.
 //!   [`call_trouble`]: what kept a call from its answer, for a person.
@@ -77,11 +78,13 @@ pub mod selected_subnets;
 pub mod settings;
 pub mod settled;
 pub mod shared;
+mod spec_differences;
 pub mod spec_validation;
 pub mod startup_taint;
 pub mod status;
 pub mod string_map;
 pub mod unconfigured;
+pub mod unknown_fields;
 mod upcoming;
 pub mod wait_estimate;
 pub mod write_history;

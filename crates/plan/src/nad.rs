@@ -8,6 +8,9 @@ mod host_device;
 mod ipv4;
 mod ipvlan;
 mod left_out;
+mod namespace;
+mod outdated;
+mod request;
 mod text;
 
 #[cfg(test)]
@@ -16,6 +19,9 @@ mod tests;
 pub use definition::Definition;
 pub use host_device::Ipam;
 pub use left_out::{LeftOut, Reason};
+pub use namespace::namespace;
+pub use outdated::{Outdated, Present};
+pub use request::{Plugin, Request};
 pub use text::{json, yaml};
 
 use crate::attachment::Attachment;
@@ -25,29 +31,6 @@ use crate::nodeeni::NodeEni;
 pub const NO_MACVLAN: &str = "macvlan does not work on EC2: EC2 delivers to an ENI only frames for the ENI's own MAC address, and each \
                               macvlan interface has another one; use host-device or ipvlan";
 
-/// The CNI plugin of the definitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plugin {
-    /// The Pod gets the link of the ENI. One definition for each NodeENI.
-    HostDevice {
-        /// Where the Pod's address comes from. None: static by an alternative name, and dhcp by a resource.
-        ipam: Option<Ipam>,
-    },
-    /// Several Pods have addresses of one ENI. One definition for each ENI.
-    Ipvlan,
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request<'a> {
-    /// The plugin.
-    pub plugin: Plugin,
-    /// The namespace of the definitions.
-    pub namespace: &'a str,
-    /// Only NodeENIs that have an ENIAttachment on this Node and, with ipvlan, only these ENIs.
-    pub node: Option<&'a str>,
-}
-
 /// The definitions of one NodeENI, and what has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
@@ -55,18 +38,27 @@ pub struct Answer {
     pub definitions: Vec<Definition>,
     /// What has no definition.
     pub left_out: Vec<LeftOut>,
+    /// ENIs of which the definitions have data, and that are not as the spec asks.
+    pub outdated: Vec<Outdated>,
+}
+
+/// The definitions of a NodeENI, and what a user must know of them.
+pub fn answer(nodeeni: &NodeEni, present: &Present<'_>, request: &Request<'_>) -> Answer {
+    let answer = definitions(nodeeni, present.attachments, request);
+    let outdated = outdated::outdated(nodeeni, present, request, &answer.definitions);
+    Answer { outdated, ..answer }
 }
 
 /// The definitions of a NodeENI. `attachments`: all its ENIAttachments.
-pub fn definitions(nodeeni: &NodeEni, attachments: &[&Attachment], request: &Request<'_>) -> Answer {
+fn definitions(nodeeni: &NodeEni, attachments: &[&Attachment], request: &Request<'_>) -> Answer {
     let is_asked = |attachment: &&&Attachment| request.node.is_none_or(|node| attachment.node == node);
     let asked: Vec<&Attachment> = attachments.iter().filter(is_asked).copied().collect();
     if request.node.is_some() && asked.is_empty() {
         return Answer::default();
     }
     let without = |reason: Reason| Answer {
-        definitions: Vec::new(),
         left_out: vec![LeftOut { nodeeni: nodeeni.name.clone(), node: None, reason }],
+        ..Answer::default()
     };
     let spec = match &nodeeni.spec {
         _ if nodeeni.deleting => return without(Reason::Deleting),
@@ -78,7 +70,7 @@ pub fn definitions(nodeeni: &NodeEni, attachments: &[&Attachment], request: &Req
             let host_device =
                 host_device::HostDevice { nodeeni: &nodeeni.name, settings: &spec.node_settings, attachments };
             match host_device.definition(request.namespace, ipam) {
-                Ok(definition) => Answer { definitions: vec![definition], left_out: Vec::new() },
+                Ok(definition) => Answer { definitions: vec![definition], ..Answer::default() },
                 Err(reason) => without(reason),
             }
         }

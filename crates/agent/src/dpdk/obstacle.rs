@@ -2,6 +2,7 @@
 
 use super::driver::{DpdkDriver, NotADpdkDriver};
 use crate::pci_address::PciAddress;
+use multi_eni_api::configured_reason::ConfiguredReason;
 use std::fmt;
 
 /// The reason, with what a person needs to act.
@@ -58,22 +59,27 @@ pub enum DpdkObstacle {
 
 impl DpdkObstacle {
     /// The reason of the condition Configured.
-    pub fn reason(&self) -> &'static str {
+    pub fn configured_reason(&self) -> ConfiguredReason {
         match self {
-            Self::DriverUnknown(_) => "DriverUnknown",
-            Self::DriverMissing(_) => "DriverMissing",
-            Self::NoIommu { .. } => "NoIommu",
-            Self::NotPci { .. } => "NotPCI",
-            Self::PciAddressMismatch { .. } => "PCIAddressMismatch",
-            Self::SysfsReadOnly => "SysfsReadOnly",
-            Self::LinkInUse(_) => "LinkInUse",
-            Self::NotOurs { .. } => "NotOurs",
-            Self::InProgress(_) => "DriverChanging",
-            Self::DeviceHeld(_) => "DeviceHeld",
-            Self::BindFailed(_) => "BindFailed",
-            Self::RestoreFailed(_) => "RestoreFailed",
-            Self::LinkNotBack { .. } => "LinkNotBack",
+            Self::DriverUnknown(_) => ConfiguredReason::DriverUnknown,
+            Self::DriverMissing(_) => ConfiguredReason::DriverMissing,
+            Self::NoIommu { .. } => ConfiguredReason::NoIommu,
+            Self::NotPci { .. } => ConfiguredReason::NotPci,
+            Self::PciAddressMismatch { .. } => ConfiguredReason::PciAddressMismatch,
+            Self::SysfsReadOnly => ConfiguredReason::SysfsReadOnly,
+            Self::LinkInUse(_) => ConfiguredReason::LinkInUse,
+            Self::NotOurs { .. } => ConfiguredReason::NotOurs,
+            Self::InProgress(_) => ConfiguredReason::DriverChanging,
+            Self::DeviceHeld(_) => ConfiguredReason::DeviceHeld,
+            Self::BindFailed(_) => ConfiguredReason::BindFailed,
+            Self::RestoreFailed(_) => ConfiguredReason::RestoreFailed,
+            Self::LinkNotBack { .. } => ConfiguredReason::LinkNotBack,
         }
+    }
+
+    /// The same as text.
+    pub fn reason(&self) -> &'static str {
+        self.configured_reason().as_str()
     }
 
     /// Whether a person should hear of it by an Event, too.

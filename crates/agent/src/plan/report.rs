@@ -4,6 +4,7 @@ use crate::dpdk::obstacle::DpdkObstacle;
 use crate::node::{Cidr, Mac, Manager, Route, Rule};
 use crate::plan::author::{Author, RoutedBy};
 use crate::plan::step::Shown;
+use multi_eni_api::configured_reason::ConfiguredReason;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -160,25 +161,30 @@ pub enum Obstacle {
 
 impl Obstacle {
     /// The reason of the condition Configured.
-    pub fn reason(&self) -> &'static str {
+    pub fn configured_reason(&self) -> ConfiguredReason {
         match self {
-            Self::Unusable(_) => "InvalidNodeConfig",
-            Self::LinkAbsent => "LinkAbsent",
-            Self::NoMac => "WaitingForENI",
-            Self::SeveralLinks(_) => "SeveralLinks",
-            Self::HasDefaultRoute(_) => "HasDefaultRoute",
-            Self::IsPort { .. } => "IsPort",
-            Self::ManagedByOther { .. } => "ManagedByOther",
-            Self::MtuOutOfBounds { .. } => "MTUOutOfBounds",
-            Self::NameTaken { .. } => "InterfaceNameTaken",
-            Self::NoAddresses => "NoAddresses",
-            Self::SubnetUnknown => "SubnetUnknown",
-            Self::NoIpv6 => "NoIPv6",
-            Self::RouteCoversNode { .. } => "RouteCoversNode",
-            Self::ForeignRule { .. } => "ForeignRule",
-            Self::ForeignRoute { .. } => "ForeignRoute",
-            Self::Dpdk(obstacle) => obstacle.reason(),
+            Self::Unusable(_) => ConfiguredReason::InvalidNodeConfig,
+            Self::LinkAbsent => ConfiguredReason::LinkAbsent,
+            Self::NoMac => ConfiguredReason::WaitingForEni,
+            Self::SeveralLinks(_) => ConfiguredReason::SeveralLinks,
+            Self::HasDefaultRoute(_) => ConfiguredReason::HasDefaultRoute,
+            Self::IsPort { .. } => ConfiguredReason::IsPort,
+            Self::ManagedByOther { .. } => ConfiguredReason::ManagedByOther,
+            Self::MtuOutOfBounds { .. } => ConfiguredReason::MtuOutOfBounds,
+            Self::NameTaken { .. } => ConfiguredReason::InterfaceNameTaken,
+            Self::NoAddresses => ConfiguredReason::NoAddresses,
+            Self::SubnetUnknown => ConfiguredReason::SubnetUnknown,
+            Self::NoIpv6 => ConfiguredReason::NoIpv6,
+            Self::RouteCoversNode { .. } => ConfiguredReason::RouteCoversNode,
+            Self::ForeignRule { .. } => ConfiguredReason::ForeignRule,
+            Self::ForeignRoute { .. } => ConfiguredReason::ForeignRoute,
+            Self::Dpdk(obstacle) => obstacle.configured_reason(),
         }
+    }
+
+    /// The same as text.
+    pub fn reason(&self) -> &'static str {
+        self.configured_reason().as_str()
     }
 
     /// The other program that routes the ENI's traffic, if that is the obstacle.

@@ -4,13 +4,15 @@
 use super::output::print;
 use super::plan::{cluster, file};
 use super::runtime::{interrupted, runtime};
+use super::values::LOG_WITHOUT_REQUESTS;
 use crate::client;
 use crate::logs::{self, Format};
 use crate::nodeeni_file;
 use crate::store::Store;
 use miette::{IntoDiagnostic, miette};
 use multi_eni_plan::attachment::Attachment;
-use multi_eni_plan::nad::{self, Answer, Ipam, NO_MACVLAN, Plugin, Request};
+use multi_eni_plan::nad::{self, Answer, Ipam, NO_MACVLAN, Plugin, Present, Request};
+use multi_eni_plan::nodeeni::EniSpec;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -31,7 +33,7 @@ pub(super) struct Flags {
     file: Option<PathBuf>,
 
     /// Namespace of the definitions
-    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    #[arg(short, long, value_name = "NAME", default_value = "default", value_parser = nad::namespace)]
     namespace: String,
 
     /// The CNI plugin. host-device: a pod gets the ENI itself; one definition for each NodeENI. ipvlan: pods share an ENI, with addresses
@@ -48,7 +50,7 @@ pub(super) struct Flags {
     output: Output,
 
     /// Log filter, such as info or multi_eni_controller=debug
-    #[arg(long, env = "MULTI_ENI_LOG", default_value = "error")]
+    #[arg(long, env = "MULTI_ENI_LOG", default_value = LOG_WITHOUT_REQUESTS)]
     log: String,
 }
 
@@ -83,10 +85,19 @@ enum Output {
     Json,
 }
 
+/// The exit code for flags that cannot be used together, which is also that for a value that a flag cannot have.
+const FLAGS_DISAGREE: u8 = 2;
+
 /// Runs `multi-eni nad`. The definitions are on standard output; what has none is on standard error, with the reason.
 pub(super) fn run(flags: &Flags) -> miette::Result<ExitCode> {
     logs::init(Format::Auto, &flags.log);
-    let request = request(flags).map_err(|why| miette!("{why}"))?;
+    let request = match request(flags) {
+        Ok(request) => request,
+        Err(why) => {
+            eprintln!("Error: {why}");
+            return Ok(ExitCode::from(FLAGS_DISAGREE));
+        }
+    };
     let read = runtime()?.block_on(async {
         tokio::select! {
             biased;
@@ -101,6 +112,9 @@ pub(super) fn run(flags: &Flags) -> miette::Result<ExitCode> {
     }
     for left_out in &answer.left_out {
         eprintln!("Warning: no definition for {left_out}");
+    }
+    for outdated in &answer.outdated {
+        eprintln!("Warning: {outdated}");
     }
     if objects.refused.is_empty() && answer == Answer::default() {
         eprintln!("Warning: there is no NodeENI, and so no definition");
@@ -136,6 +150,8 @@ struct Objects {
     store: Store,
     /// The names of the NodeENIs in the file.
     file: Option<BTreeSet<String>>,
+    /// The specs that the file would replace, by the name of the NodeENI.
+    before: BTreeMap<String, EniSpec>,
     /// NodeENIs of the file that the API server would refuse, with its message.
     refused: BTreeMap<String, String>,
 }
@@ -146,12 +162,14 @@ async fn read(flags: &Flags) -> miette::Result<Objects> {
     let kube = client::plain(&config).into_diagnostic()?;
     let (mut store, _) = cluster::all(&kube, objects.is_some(), None).await.map_err(|why| miette!("{why}"))?;
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let file = objects.as_ref().map(|objects| objects.iter().map(name).collect());
+    let file: Option<BTreeSet<String>> = objects.as_ref().map(|objects| objects.iter().map(name).collect());
+    let stored = |name: &String| Some((name.clone(), store.nodeeni(name)?.nodeeni.spec.as_ref().ok()?.clone()));
+    let before = file.iter().flatten().filter_map(stored).collect();
     let refused = match objects {
         Some(objects) => file::apply_to_store(&kube, &mut store, objects).await.map_err(|why| miette!("{why}"))?,
         None => BTreeMap::new(),
     };
-    Ok(Objects { store, file, refused })
+    Ok(Objects { store, file, before, refused })
 }
 
 impl Objects {
@@ -175,9 +193,17 @@ impl Objects {
             }
             let attachments = self.store.attachments_of(&entry.nodeeni.uid).map(|entry| &entry.attachment);
             let attachments: Vec<&Attachment> = attachments.collect();
-            let Answer { definitions, left_out } = nad::definitions(&entry.nodeeni, &attachments, request);
+            let labels = |node: &str| self.store.node(node).map(|node| &node.labels);
+            let present = Present {
+                attachments: &attachments,
+                labels: &labels,
+                is_from_file: self.file.is_some(),
+                before: self.before.get(&entry.nodeeni.name),
+            };
+            let Answer { definitions, left_out, outdated } = nad::answer(&entry.nodeeni, &present, request);
             whole.definitions.extend(definitions);
             whole.left_out.extend(left_out);
+            whole.outdated.extend(outdated);
         }
         match request.node {
             Some(node) if whole == Answer::default() => Err(format!("no ENI of the NodeENIs is on a Node {node}")),

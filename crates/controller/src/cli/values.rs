@@ -1,6 +1,9 @@
-//! Parsers for the values of flags that several commands have.
+//! Parsers and defaults for the values of flags that several commands have.
 
 use jiff::SignedDuration;
+
+/// The default log filter of a command that says itself why a request to the API server failed. kube logs the failure, too.
+pub(super) const LOG_WITHOUT_REQUESTS: &str = "error,kube_client::client::builder=off";
 
 /// Parses a duration such as `10s`, `5m` or `1h30m`.
 pub(super) fn seconds(text: &str) -> Result<SignedDuration, String> {

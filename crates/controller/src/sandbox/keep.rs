@@ -23,8 +23,9 @@ pub async fn keep(environment: &Environment, labelled: &[(String, Labels)], is_a
     let program = std::env::current_exe().map_or_else(|_| "multi-eni".to_owned(), |path| path.display().to_string());
     let unlabel = labelled.first().and_then(|(node, labels)| unlabel_command(node, labels));
     let unlabel = unlabel.map(|command| format!("  {command}\n")).unwrap_or_default();
-    if let Some(namespace) = environment.network.as_ref().map(|network| network.namespace_of("node1")) {
-        terminal.line(&format!("  ip -n {namespace} addr\n  ip -n {namespace} rule"));
+    if let Some(network) = &environment.network {
+        let (namespace, doctor) = (network.namespace_of("node1"), network.doctor_command("node1"));
+        terminal.line(&format!("  ip -n {namespace} addr\n  ip -n {namespace} rule\n  {doctor}"));
     }
     terminal.line(&format!("  kubectl get nodes,neni,enia\n  {program} explain node/node1\n{unlabel}  kubectl describe neni\n  curl http://{}/metrics\n  {program} drain --dry-run\n\nCtrl-C removes the NodeENIs and their ENIs, and ends the sandbox.", environment.controller_address));
     if !is_attached {

@@ -28,6 +28,9 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("plan/src/ec2_messages.rs", "subnet/", "a word of a message that names a subnet, whatever the message is"),
     ("plan/src/spec_validation.rs", "aws:", "the key of a tag"),
     ("plan/src/pods.rs", "name", "a field of Multus' annotation"),
+    ("plan/src/unknown_fields.rs", "errors:", "a message of the API server"),
+    ("plan/src/unknown_fields.rs", ": field not declared in schema", "a message of the API server"),
+    ("plan/src/unknown_fields.rs", "unknown field \\", "a message of the API server"),
 ];
 
 /// All Rust files below the directory that are not tests.

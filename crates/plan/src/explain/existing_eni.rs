@@ -15,6 +15,7 @@ use crate::nodeeni::{EniSpec, NodeEni};
 use crate::observed::Observation;
 use crate::removals::Cause;
 use crate::unconfigured;
+use jiff::Timestamp;
 use multi_eni_api::conditions::types;
 use multi_eni_api::eniattachment::Phase;
 use std::collections::BTreeMap;
@@ -77,7 +78,7 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
                 let groups = spec
                     .zip(assignment)
                     .and_then(|(spec, assignment)| groups_wait::of_attachment(input, spec, assignment, attachment));
-                standing(spec, attachment, (is_reconfigured, groups))
+                standing(spec, attachment, (is_reconfigured, groups), input.now)
             }
         }
     };
@@ -89,6 +90,7 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
         eni: eni_attachment.status.eni_id.clone(),
         reason,
         message,
+        is_uncovered: false,
         calls,
     }
 }
@@ -173,6 +175,7 @@ fn standing(
     spec: Option<&EniSpec>,
     attachment: &ExplainedAttachment,
     (reconfigured, groups): (bool, Option<(Change, String)>),
+    now: Timestamp,
 ) -> Explanation {
     let (reason, message) = reported(attachment);
     if attachment.is_blocked() {
@@ -200,7 +203,8 @@ fn standing(
     match (&attachment.step.action, &attachment.observation) {
         // The node agent has not configured its interface.
         (Action::Settled, _) if unconfigured::since(&attachment.step.status).is_some() => {
-            (LineKind::Waits, reason, message, BTreeMap::new())
+            let is_for_a_person = unconfigured::needs_a_person(&attachment.step.status, now);
+            (if is_for_a_person { LineKind::Blocked } else { LineKind::Waits }, reason, message, BTreeMap::new())
         }
         (Action::Settled, _) => (LineKind::InPlace, reason, message, BTreeMap::new()),
         (_, Observation::Seen(eni)) if eni.attachment.is_none() => {

@@ -75,6 +75,9 @@ pub struct Line {
     pub reason: String,
     /// A sentence for the user.
     pub message: String,
+    /// The NodeENI does not cover the Node, which is no failure. The kind is then `Blocked`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_uncovered: bool,
     /// Number of EC2 calls that change something, by action.
     pub calls: BTreeMap<&'static str, u32>,
 }

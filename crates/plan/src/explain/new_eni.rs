@@ -44,6 +44,7 @@ fn report(problem: &Problem) -> Line {
         eni: None,
         reason: problem.reason.to_owned(),
         message: problem.message.clone(),
+        is_uncovered: false,
         calls: BTreeMap::new(),
     }
 }
@@ -92,6 +93,7 @@ fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &O
             "{}, without creating an ENI{then}",
             if new.spec.recovered { "adopt because its ENIAttachment was lost" } else { "adopt from upstream" }
         ),
+        is_uncovered: false,
         calls,
     }
 }
@@ -109,6 +111,7 @@ fn create(spec: Option<&EniSpec>, new: &NewAttachment) -> Line {
             request.subnet_id,
             request.subnet_cidr.as_deref().unwrap_or("CIDR not known")
         ),
+        is_uncovered: false,
         calls: arrival(spec, true),
     }
 }
@@ -147,5 +150,5 @@ fn refuse(input: &Input<'_>, spec: Option<&EniSpec>, refusal: &Unassigned) -> Li
         why if why.is_transient() => (LineKind::Waits, BTreeMap::new()),
         _ => (LineKind::Blocked, BTreeMap::new()),
     };
-    Line { node, slot, mark, eni: None, reason, message, calls }
+    Line { node, slot, mark, eni: None, reason, message, is_uncovered: why.is_not_covered(), calls }
 }

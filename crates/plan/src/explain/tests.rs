@@ -1,7 +1,10 @@
 //! Tests of `explain`. This file has their world; `edits.rs` tests what follows an edit of a NodeENI, `upstream.rs`
-//! what is said of ENIs that are not adopted.
+//! what is said of ENIs that are not adopted, `unconfigured.rs` of those that the node agent has not configured, and `closing.rs` the
+//! last sentences of the plan.
 
+mod closing;
 mod edits;
+mod unconfigured;
 mod upstream;
 
 use super::*;
@@ -86,6 +89,8 @@ fn a_new_eni_costs_three_calls_and_a_conflict_none() {
          ! n0, index 1: device index 1 on network card 0 is used by NodeENI a: give one of the two NodeENIs another \
          deviceIndex\n\n\
          NodeENI bad: would be refused: no\n\n\
+         1 needs a person (!): b on n0 (DeviceIndexConflict)\n\
+         1 NodeENI needs a person: bad\n\
          EC2 calls: AttachNetworkInterface 1, CreateNetworkInterface 1 (2 in all)\n"
     );
     // The spec of these tests has deleteOnTermination false. With true there is a third call.
@@ -109,18 +114,6 @@ fn each_change_in_place_is_one_call() {
     of.status.eni_id = Some(seen.id.to_string());
     let settled = reported(&world, &[(&of, Observation::Seen(Box::new(seen.clone())))]);
     assert!(plan_text(&settled).contains("1 ENI desired, 1 in place\n\n"), "{}", plan_text(&settled));
-    let end = |plan: &Plan| plan_text(plan).lines().last().unwrap_or_default().to_owned();
-    let others = "Each other ENI is as its NodeENI asks, or waits.";
-    assert_eq!(end(&settled), format!("EC2 calls: none, apart from the NodeENIs with a problem. {others}"));
-    let mut good = settled.clone();
-    good.node_enis.retain(|nodeeni| nodeeni.problem.is_none());
-    assert_eq!(end(&good), "EC2 calls: none. Each ENI is as its NodeENI asks, or waits.");
-    // Below a line that says that something is wrong, not all is well.
-    good.node_enis[0].lines[0].mark = LineKind::Blocked;
-    assert_eq!(end(&good), format!("EC2 calls: none, apart from what ! marks. {others}"));
-    let untagged = Plan { orphans: vec!["eni-1 has no tag".to_owned()], ..settled.clone() };
-    let both = "what ! marks and the NodeENIs with a problem";
-    assert_eq!(end(&untagged), format!("EC2 calls: none, apart from {both}. {others}"));
     let story = explain_node(&settled, world.node.as_ref(), "n0").unwrap();
     assert!(story.contains("  = index 1: eni-00000000000000007 is attached"), "{story}");
     assert_eq!(story.matches("eni-00000000000000007").count(), 1, "{story}");

@@ -1,6 +1,6 @@
 //! The plan as text for the terminal. It is given a finished [`Plan`] and decides nothing.
 
-use super::{Line, LineKind, NodeEniPlan, Plan, Slot, missing_labels};
+use super::{Line, LineKind, NodeEniPlan, Plan, Slot, closing, missing_labels};
 use crate::counted::counted;
 use crate::node_selector;
 use crate::observed::{NotOnEc2, ObservedNode};
@@ -195,22 +195,6 @@ fn row(out: &mut String, place: &str, line: &Line) {
     line!(out, "  {} {about}{}", line.mark.sign(), line.message);
 }
 
-/// What is left if the plan has no EC2 call, as the end of the sentence.
-fn rest(plan: &Plan) -> String {
-    let is_marked = |nodeeni: &NodeEniPlan| {
-        nodeeni.removal_pace.is_some() || nodeeni.lines.iter().any(|line| line.mark == LineKind::Blocked)
-    };
-    let has_mark =
-        !plan.orphans.is_empty() || !plan.left_by_upstream.is_empty() || plan.node_enis.iter().any(is_marked);
-    let has_problem = plan.node_enis.iter().any(|nodeeni| nodeeni.problem.is_some());
-    let but = [(has_mark, "what ! marks"), (has_problem, "the NodeENIs with a problem")];
-    let but: Vec<&str> = but.into_iter().filter(|(is_so, _)| *is_so).map(|(_, what)| what).collect();
-    if but.is_empty() {
-        return ". Each ENI is as its NodeENI asks, or waits.".to_owned();
-    }
-    format!(", apart from {}. Each other ENI is as its NodeENI asks, or waits.", but.join(" and "))
-}
-
 fn tail(out: &mut String, plan: &Plan) {
     for orphan in &plan.orphans {
         line!(out, "  ! {orphan}");
@@ -224,10 +208,7 @@ fn tail(out: &mut String, plan: &Plan) {
     if !plan.orphans.is_empty() || !plan.left_by_upstream.is_empty() {
         line!(out, "");
     }
-    if plan.calls.is_empty() {
-        line!(out, "EC2 calls: none{}", rest(plan));
-        return;
+    for sentence in closing::sentences(plan) {
+        line!(out, "{sentence}");
     }
-    let calls: Vec<String> = plan.calls.iter().map(|(action, n)| format!("{action} {n}")).collect();
-    line!(out, "EC2 calls: {} ({} in all)", calls.join(", "), plan.calls.values().sum::<u32>());
 }

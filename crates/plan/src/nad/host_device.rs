@@ -20,6 +20,42 @@ pub enum Ipam {
     Dhcp,
 }
 
+/// How a Pod gets the ENI.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By a resource that it requests.
+    Resource {
+        /// The resource.
+        name: String,
+        /// The device has a driver for DPDK.
+        is_dpdk: bool,
+    },
+    /// The device has a driver for DPDK, and no resource offers it.
+    Driver,
+    /// By the alternative name of the link, if it has one.
+    Link,
+}
+
+/// The way that the settings ask for.
+pub(super) fn way(settings: &NodeSettings) -> Way {
+    let resource = settings.dpdk_resource_name.as_deref().map(full_resource_name);
+    let is_dpdk = settings.enable_dpdk == Some(true);
+    match resource.filter(|name| !name.is_empty()) {
+        Some(name) => Way::Resource { name: name.into_owned(), is_dpdk },
+        None if is_dpdk => Way::Driver,
+        None => Way::Link,
+    }
+}
+
+/// Whether the definition has the gateway of the ENIs.
+pub(super) fn has_gateway(settings: &NodeSettings, ipam: Option<Ipam>) -> bool {
+    match way(settings) {
+        Way::Resource { is_dpdk: true, .. } | Way::Driver => false,
+        Way::Resource { is_dpdk: false, .. } => ipam == Some(Ipam::Static),
+        Way::Link => ipam != Some(Ipam::Dhcp),
+    }
+}
+
 /// A NodeENI, as far as the definition depends on it.
 pub(super) struct HostDevice<'a> {
     pub nodeeni: &'a str,
@@ -30,17 +66,14 @@ pub(super) struct HostDevice<'a> {
 impl HostDevice<'_> {
     /// The definition.
     pub fn definition(&self, namespace: &str, ipam: Option<Ipam>) -> Result<Definition, Reason> {
-        let resource = self.settings.dpdk_resource_name.as_deref().map(full_resource_name);
-        let resource = resource.as_deref().filter(|name| !name.is_empty());
-        let is_dpdk = self.settings.enable_dpdk == Some(true);
-        match resource {
-            Some(resource) => {
-                let mut definition = self.by_resource(namespace, resource, ipam.filter(|_| !is_dpdk), is_dpdk);
-                definition.resource = Some(resource.to_owned());
+        match way(self.settings) {
+            Way::Resource { name, is_dpdk } => {
+                let mut definition = self.by_resource(namespace, &name, ipam, is_dpdk);
+                definition.resource = Some(name);
                 Ok(definition)
             }
-            None if is_dpdk => Err(Reason::DpdkNeedsResource),
-            None => self.by_name(namespace, ipam.unwrap_or(Ipam::Static)),
+            Way::Driver => Err(Reason::DpdkNeedsResource),
+            Way::Link => self.by_name(namespace, ipam.unwrap_or(Ipam::Static)),
         }
     }
 

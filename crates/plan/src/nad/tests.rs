@@ -1,3 +1,7 @@
+//! Tests of the definitions. `outdated.rs` tests what is said of ENIs that are not as the spec asks.
+
+mod outdated;
+
 use super::*;
 use multi_eni_api::names::attachment_name;
 use multi_eni_api::{ENIAttachment, NodeENI};
@@ -10,9 +14,14 @@ const IPVLAN: Request<'_> = Request { plugin: Plugin::Ipvlan, ..DEFAULT };
 
 fn nodeeni(name: &str, mut more: Value) -> NodeEni {
     let spec = more.as_object_mut().unwrap();
-    spec.insert("nodeSelector".to_owned(), json!({ "ng": "multi-eni" }));
-    spec.insert("subnetID".to_owned(), json!("subnet-0f59b4f14737be9ad"));
-    spec.insert("deviceIndex".to_owned(), json!(3));
+    let common = [
+        ("nodeSelector", json!({ "ng": "multi-eni" })),
+        ("subnetID", json!("subnet-0f59b4f14737be9ad")),
+        ("deviceIndex", json!(3)),
+    ];
+    for (field, value) in common {
+        spec.entry(field).or_insert(value);
+    }
     read(&json!({ "metadata": { "name": name }, "spec": more }))
 }
 
@@ -28,13 +37,14 @@ fn of_the_guide(name: &str) -> Value {
     found.next().unwrap()
 }
 
-/// An attached ENI of the guide: on the node and with the addresses that the guide has.
+/// An attached ENI of the guide: on the node and with the addresses that the guide has. In the mode link the agent sets no address on the
+/// link, and reports none.
 fn attachment(nodeeni: &str, status: Value) -> Attachment {
     let instance = "i-0123456789abcdef0";
     let mut all = json!({
         "phase": "Attached", "eniID": "eni-0aa53ee5cb7c8a1b2", "macAddress": "02:00:00:00:00:0A",
         "privateIPs": ["10.0.2.17"],
-        "node": { "macAddress": "02:00:00:00:00:0a", "linkName": "ens7", "addresses": ["10.0.2.17"] },
+        "node": { "macAddress": "02:00:00:00:00:0a", "linkName": "ens7", "addresses": [] },
     });
     all.as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
     let object: ENIAttachment = serde_json::from_value(json!({
@@ -173,7 +183,10 @@ fn an_eni_without_a_definition_of_ipvlan_says_why_and_the_others_have_theirs() {
             json!({ "node": { "macAddress": "02:00:00:00:00:0a", "linkName": "a b" } }),
             Reason::NoLink("\"a b\" is no name of a link".to_owned()),
         ),
-        (json!({}), Reason::NoAddresses),
+        (
+            json!({ "node": { "macAddress": "02:00:00:00:00:0a", "linkName": "ens7", "addresses": ["10.0.2.17"] } }),
+            Reason::NoAddresses,
+        ),
         (json!({ "privateIPs": ["here"] }), Reason::NotAnAddress("here".to_owned())),
         (json!({ "ipv4Prefixes": ["2001:db8::/80"] }), Reason::NotAnAddress("2001:db8::/80".to_owned())),
     ] {

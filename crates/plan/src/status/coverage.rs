@@ -2,13 +2,10 @@
 //! they can have no ENI. They are counted apart: Ready and Degraded are about the other nodes.
 
 use crate::assign::{Unassigned, UnassignedReason};
-use crate::counted::{counted, verb};
+use crate::counted::{counted, first_of, verb};
 use jiff::Timestamp;
 use multi_eni_api::conditions::{ConditionUpdate, types};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Names of nodes in a message for one reason; further nodes are only counted.
-const NAMED: usize = 3;
 
 /// Sentences in a message. The nodes of further ones are only counted.
 const SENTENCES: usize = 3;
@@ -164,7 +161,7 @@ impl<'a> Coverage<'a> {
             counted(number, "matching node"),
             verb(number, "gets", "get"),
             zones.join(", "),
-            named(self.without_subnet.iter().copied().collect()),
+            first_of(&self.without_subnet.iter().copied().collect::<Vec<_>>()),
         );
         Some(ConditionUpdate::new(types::ZONES_COVERED, false, "NoSubnetInZone", message))
     }
@@ -190,14 +187,8 @@ impl<'a> Coverage<'a> {
         all.sort_by(|(_, a), (_, b)| a.cmp(b));
         let others: usize = all.iter().skip(SENTENCES).map(|(_, nodes)| nodes.len()).sum();
         let others = if others > 0 { format!("; and {}", counted(others, "other")) } else { String::new() };
-        let first = all.into_iter().take(SENTENCES).map(|(sentence, nodes)| format!("{}: {sentence}", named(nodes)));
+        let first =
+            all.into_iter().take(SENTENCES).map(|(sentence, nodes)| format!("{}: {sentence}", first_of(&nodes)));
         format!("{}{others}", first.collect::<Vec<_>>().join("; "))
     }
-}
-
-/// The first nodes, and how many others there are.
-fn named(all: Vec<&str>) -> String {
-    let others = all.len().saturating_sub(NAMED);
-    let first = all.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
-    if others > 0 { format!("{first} and {}", counted(others, "other")) } else { first }
 }

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, ValidationDirective};
 use kube::{Api, Client};
 use multi_eni_api::NodeENI;
+use multi_eni_plan::unknown_fields::unknown_fields;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -42,7 +43,11 @@ pub(in crate::cli) async fn apply_to_store(
 /// Why the API server would refuse a NodeENI. `plain`: what its message does not say plainly.
 fn refusal(plain: &[String], message: &str) -> String {
     match plain {
-        [] => format!("would be refused: {message}"),
+        [] => match unknown_fields(message).as_slice() {
+            [] => format!("would be refused: {message}"),
+            [field] => format!("would be refused: unknown field {field}"),
+            fields => format!("would be refused: unknown fields {}", fields.join(", ")),
+        },
         [..] => format!("would be refused: {}. The API server's message: {message}", plain.join("; ")),
     }
 }
@@ -146,6 +151,10 @@ mod tests {
         assert!(words.starts_with("would be refused: spec.deviceIndex is 18446744073709551615, and"), "{words}");
         assert!(words.ends_with("The API server's message: NodeENI a is invalid"), "{words}");
         assert_eq!(refusal(&[], "no"), "would be refused: no");
+        let unknown = "strict decoding error: unknown field \"spec.a\"";
+        assert_eq!(refusal(&[], unknown), "would be refused: unknown field spec.a");
+        let unknown = format!("{unknown}, unknown field \"spec.b\"");
+        assert_eq!(refusal(&[], &unknown), "would be refused: unknown fields spec.a, spec.b");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::output::print;
 use super::pod_flags::PodFlags;
 use super::runtime::{interrupted, runtime};
 use super::unanswered;
-use super::values::{seconds, share};
+use super::values::{LOG_WITHOUT_REQUESTS, seconds, share};
 use crate::api_writes::Writer;
 use crate::client;
 use crate::clock;
@@ -68,7 +68,7 @@ pub(super) struct Flags {
     agent: NodeAgentFlag,
 
     /// Log filter, such as info or multi_eni_controller=debug
-    #[arg(long, env = "MULTI_ENI_LOG", default_value = "error")]
+    #[arg(long, env = "MULTI_ENI_LOG", default_value = LOG_WITHOUT_REQUESTS)]
     log: String,
 }
 

@@ -49,7 +49,7 @@ impl Agent {
         let log = directory.join("agent.log");
         let output = File::create(&log).map_err(failed)?;
         let mut command = Command::new(binary);
-        command.args(arguments(node, directory));
+        command.args(arguments("run", node, directory));
         command.env_clear().env("KUBECONFIG", kubeconfig).stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
         // Ctrl-C ends the sandbox, which needs the agents until its end.
         command.process_group(0);
@@ -78,9 +78,17 @@ impl Agent {
     }
 }
 
-/// The arguments of an agent. All its files are in the directory: those of an agent of this machine itself are not touched.
-fn arguments(node: &str, directory: &Path) -> Vec<OsString> {
-    let words = ["run", "--node-name", node, "--link-kinds", "veth", "--route-protocol", PROTOCOL];
+/// The command line that asks what the agent of a node sees and would do. It needs `KUBECONFIG`.
+pub fn doctor_command(namespace: &str, node: &str, binary: &Path, directory: &Path) -> String {
+    let arguments = arguments("doctor", node, directory);
+    let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+    format!("ip netns exec {namespace} {} {}", binary.display(), arguments.join(" "))
+}
+
+/// The arguments of an agent with this command. All its files are in the directory: those of an agent of this machine itself are not
+/// touched.
+fn arguments(subcommand: &str, node: &str, directory: &Path) -> Vec<OsString> {
+    let words = [subcommand, "--node-name", node, "--link-kinds", "veth", "--route-protocol", PROTOCOL];
     let files = FILES.iter().flat_map(|(flag, name)| [OsString::from(flag), directory.join(name).into_os_string()]);
     words.map(OsString::from).into_iter().chain(files).collect()
 }
@@ -112,12 +120,21 @@ mod tests {
 
     #[test]
     fn an_agent_writes_into_the_directory_of_its_sandbox_alone() {
-        let arguments = arguments("node1", Path::new("/run/sandbox"));
+        let arguments = arguments("run", "node1", Path::new("/run/sandbox"));
         for flag in
             ["--state-dir", "--run-dir", "--sysfs-root", "--kubelet-dir", "--device-info-dir", "--upstream-mappings"]
         {
             let at = arguments.iter().position(|argument| argument == flag).unwrap();
             assert!(Path::new(&arguments[at + 1]).starts_with("/run/sandbox"), "{flag}");
         }
+    }
+
+    #[test]
+    fn doctor_gets_what_the_agent_of_the_node_got() {
+        let directory = Path::new("/run/sandbox/node1");
+        let command = doctor_command("sandbox-node1", "node1", Path::new("/bin/agent"), directory);
+        let rest = command.strip_prefix("ip netns exec sandbox-node1 /bin/agent doctor ").unwrap();
+        let running: Vec<OsString> = arguments("run", "node1", directory).split_off(1);
+        assert_eq!(rest.split(' ').map(OsString::from).collect::<Vec<_>>(), running);
     }
 }

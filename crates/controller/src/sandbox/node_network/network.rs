@@ -102,6 +102,11 @@ impl NodeNetwork {
         self.namespaces.full_name(node)
     }
 
+    /// The command line that asks what the agent of a node sees and would do.
+    pub fn doctor_command(&self, node: &str) -> String {
+        agents::doctor_command(&self.namespace_of(node), node, &self.binary, &self.directory.join(node))
+    }
+
     /// The agents that have ended, if any.
     pub fn ended_agents(&self) -> Result<(), String> {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);

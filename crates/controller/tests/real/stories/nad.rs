@@ -2,7 +2,7 @@
 
 use super::nodeeni;
 use super::plan::{multi_eni, reader};
-use crate::harness::account::{GROUP, SUBNET_A};
+use crate::harness::account::{GROUP, SUBNET_A, SUBNET_B};
 use crate::harness::{Environment, Failure, SOON};
 use multi_eni_control_plane::NETWORK_ATTACHMENT_DEFINITIONS;
 use serde_json::{Value, json};
@@ -120,6 +120,24 @@ fn what_is_printed_can_be_applied_and_what_is_not_has_a_reason() -> Result<(), F
     let (code, text, words) = multi_eni(&environment, &reader, &["nad", "-f", "-"], &spec("bad", 0, "mtu: 1500"))?;
     environment.assert_eq(&words, (code, text.as_str()), (1, ""));
     assert!(words.contains("NodeENI bad would be refused: "), "{words}");
+    let with_unknown = |name: &str| spec(name, 1, "nodeConfig: {interfaceName: storage, via: x}");
+    for name in ["new", "storage"] {
+        let (code, _, words) = multi_eni(&environment, &reader, &["nad", "-f", "-"], &with_unknown(name))?;
+        environment.assert_eq(&words, code, 1);
+        let expected = format!("Warning: NodeENI {name} would be refused: unknown field spec.nodeConfig.via");
+        environment.assert_eq("one sentence", words.lines().collect::<Vec<_>>(), vec![expected.as_str()]);
+    }
+
+    // An edit that moves the ENI: what is printed is of the ENI that is there.
+    let moved = storage.replace(SUBNET_A, SUBNET_B);
+    let (code, text, words) = multi_eni(&environment, &reader, &["nad", "-f", "-"], &moved)?;
+    environment.assert_eq(&words, code, 0);
+    assert!(text.contains(&gateway) && words.lines().count() == 1, "{text} {words}");
+    for part in
+        ["NodeENI storage: the spec asks for another ENI than node1 (eni-", SUBNET_A, "once the file is applied"]
+    {
+        assert!(words.contains(part), "{part}: {words}");
+    }
     environment.passed();
     Ok(())
 }

@@ -17,7 +17,7 @@ fn id(text: &str) -> SubnetId {
 }
 
 /// A node with an ENI of NodeENI a in use, at index 1 in subnet A, as the controller makes it.
-fn in_use() -> (World, Attachment) {
+pub(super) fn in_use() -> (World, Attachment) {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let mut of = new_attachment("n0", 1, true);
     of.name = world.assign().create[0].name.clone();
@@ -30,7 +30,7 @@ fn in_use() -> (World, Attachment) {
 }
 
 /// The ENI as the controller leaves it: nothing is to be changed in place.
-fn settled(world: &World, of: &Attachment) -> Observation {
+pub(super) fn settled(world: &World, of: &Attachment) -> Observation {
     let mut seen = attached(of);
     seen.tags.extend(lifecycle::tags(&world.cluster, of));
     seen.attachment.as_mut().unwrap().delete_on_termination =
