@@ -36,7 +36,7 @@ pub struct Store {
     nodes: Cache<Box<ObservedNode>>,
     /// The keys of the labels of Nodes: the Nodes of a node group have the same.
     label_keys: SharedKeys,
-    nodeenis: Cache<NodeEniEntry>,
+    nodeenis: Cache<Arc<NodeEniEntry>>,
     attachments: Cache<Arc<AttachmentEntry>>,
     pods: pods::PodCache,
     /// ENIAttachments by the Node name in their spec, in the order of their names. A Node has few of them.
@@ -67,7 +67,7 @@ impl Cached for Box<ObservedNode> {
     }
 }
 
-impl Cached for NodeEniEntry {
+impl Cached for Arc<NodeEniEntry> {
     fn name(&self) -> &str {
         &self.nodeeni.name
     }
@@ -105,7 +105,7 @@ impl Store {
                 changes.into_iter().flat_map(|change| self.set_node(change)).collect()
             }
             Change::NodeEni(change) => {
-                let changes = self.nodeenis.take(*change);
+                let changes = self.nodeenis.take(change);
                 changes
                     .into_iter()
                     .filter_map(|change| match change {
@@ -173,6 +173,7 @@ impl Store {
 
     /// Takes the answer of the controller's own write to a NodeENI.
     pub fn wrote_nodeeni(&mut self, entry: NodeEniEntry) -> Option<StoreChange> {
+        let entry = Arc::new(entry);
         if self.nodeenis.is_late(&entry) {
             return None;
         }
@@ -180,13 +181,13 @@ impl Store {
         self.put_nodeeni(entry)
     }
 
-    fn put_nodeeni(&mut self, mut entry: NodeEniEntry) -> Option<StoreChange> {
+    fn put_nodeeni(&mut self, mut entry: Arc<NodeEniEntry>) -> Option<StoreChange> {
         let before = self.nodeenis.items.get(&entry.nodeeni.name).filter(|old| old.nodeeni.uid == entry.nodeeni.uid);
         if let (Err(Unreadable::Shape(_)), Some(before)) = (&entry.nodeeni.spec, before)
             && entry.status == NodeEniStatus::default()
         {
             // The object's new status cannot be read. It is the status that this process wrote, so keep that.
-            entry.status.clone_from(&before.status);
+            Arc::make_mut(&mut entry).status.clone_from(&before.status);
         }
         if !self.nodeenis.is_change(&entry) {
             return None;
@@ -318,18 +319,18 @@ impl Store {
     }
 
     /// The NodeENI with this name.
-    pub fn nodeeni(&self, name: &str) -> Option<&NodeEniEntry> {
+    pub fn nodeeni(&self, name: &str) -> Option<&Arc<NodeEniEntry>> {
         self.nodeenis.items.get(name)
     }
 
     /// The NodeENI with this UID.
     pub fn nodeeni_by_uid(&self, uid: &str) -> Option<&NodeEniEntry> {
-        self.nodeenis.items.values().find(|entry| entry.nodeeni.uid == uid)
+        self.nodeenis.items.values().map(Arc::as_ref).find(|entry| entry.nodeeni.uid == uid)
     }
 
     /// All NodeENIs, in the order of their names.
     pub fn nodeenis(&self) -> impl Iterator<Item = &NodeEniEntry> {
-        self.nodeenis.items.values()
+        self.nodeenis.items.values().map(Arc::as_ref)
     }
 
     /// The ENIAttachment with this name.

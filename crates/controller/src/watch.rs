@@ -45,9 +45,9 @@ pub fn changes(
     .map(Change::Node);
     // Guarded: one object that cannot be parsed must not hide the others.
     let nodeenis = watch(Api::<DeserializeGuard<NodeENI>>::all(client.clone()), PAGE_SIZE, &shared, |object| {
-        NodeEniEntry::read(&object.0)
+        Arc::new(NodeEniEntry::read(&object.0))
     })
-    .map(|change| Change::NodeEni(Box::new(change)));
+    .map(Change::NodeEni);
     let attachments =
         watch(Api::<DeserializeGuard<ENIAttachment>>::all(client.clone()), PAGE_SIZE, &shared, |object| {
             AttachmentEntry::read_guarded(&object.0)

@@ -230,7 +230,7 @@ impl Queue {
 }
 
 /// Whether the key is decided from the decisions of all Nodes.
-fn depends_on_all(key: &Key) -> bool {
+pub(crate) fn depends_on_all(key: &Key) -> bool {
     matches!(key, Key::NodeEni(_) | Key::Orphans)
 }
 

@@ -36,6 +36,23 @@ impl Texts {
         Self { all: all.into(), ends: ends.into() }
     }
 
+    /// The first place of this text. It compares bytes only where the length is the same: keys often begin alike.
+    fn position(&self, text: &str) -> Option<usize> {
+        let (all, text) = (self.all.as_bytes(), text.as_bytes());
+        let mut from = 0;
+        self.ends.iter().position(|end| {
+            let to = usize::try_from(*end).unwrap_or(usize::MAX);
+            let since = std::mem::replace(&mut from, to);
+            to.checked_sub(since) == Some(text.len()) && all.get(since..to) == Some(text)
+        })
+    }
+
+    fn get(&self, place: usize) -> Option<&str> {
+        let at = |place: usize| self.ends.get(place).and_then(|end| usize::try_from(*end).ok());
+        let from = if place == 0 { 0 } else { at(place - 1)? };
+        self.all.get(from..at(place)?)
+    }
+
     fn iter(&self) -> impl Iterator<Item = &str> {
         let ends = self.ends.iter().map(|end| usize::try_from(*end).unwrap_or(usize::MAX));
         ends.scan(0, |from, to| self.all.get(std::mem::replace(from, to)..to))
@@ -45,7 +62,7 @@ impl Texts {
 impl StringMap {
     /// The value of this key.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.iter().find_map(|(has, value)| (has == key).then_some(value))
+        self.values.get(self.keys.as_ref()?.position(key)?)
     }
 
     /// Whether the map has this key.

@@ -216,7 +216,7 @@ impl<K: Ord + Clone> Writes<K> {
     pub fn decided(
         &mut self,
         key: &K,
-        wanted: &[PendingWrite],
+        wanted: &[Target],
         waits: impl Fn(&str) -> bool,
         now: Timestamp,
     ) -> DecidedEffect {
@@ -225,7 +225,7 @@ impl<K: Ord + Clone> Writes<K> {
             return effect;
         }
         for known in self.by_key.get_mut(key).into_iter().flatten() {
-            let is_wanted = wanted.iter().any(|asked| asked.target == known.target);
+            let is_wanted = wanted.contains(&known.target);
             let is_over = |nodeeni: &str| !is_wanted && !waits(nodeeni);
             if let Some(refusal) = known.refusal.take_if(|refusal| is_over(&refusal.nodeeni)) {
                 self.refused -= 1;

@@ -10,11 +10,12 @@ use kube::core::DeserializeGuard;
 use multi_eni_api::names::{GROUP, LABEL_NODEENI_UID, NODEENI_FINALIZER, VERSION};
 use multi_eni_api::{NodeENI, NodeEniStatus};
 use serde_json::json;
+use std::sync::Arc;
 
 impl Writer {
     /// Removes our finalizer from a NodeENI, unless an ENIAttachment of it exists that no watch has brought yet: a Create on the
     /// API server may have taken effect after its timeout. Then the answer is that ENIAttachment.
-    pub async fn release_nodeeni(&self, entry: NodeEniEntry) -> Result<WriteAnswer, WriteError> {
+    pub async fn release_nodeeni(&self, entry: Arc<NodeEniEntry>) -> Result<WriteAnswer, WriteError> {
         let of_it = ListParams::default().labels(&format!("{LABEL_NODEENI_UID}={}", entry.nodeeni.uid)).limit(1);
         match with_timeout(self.attachments.list(&of_it)).await {
             Ok(left) => match left.items.first() {
@@ -31,7 +32,11 @@ impl Writer {
     }
 
     /// Adds our finalizer to a NodeENI, or removes it.
-    pub async fn set_finalizer(&self, entry: NodeEniEntry, has_finalizer: bool) -> Result<WriteAnswer, WriteError> {
+    pub async fn set_finalizer(
+        &self,
+        entry: Arc<NodeEniEntry>,
+        has_finalizer: bool,
+    ) -> Result<WriteAnswer, WriteError> {
         let rest = entry.finalizers.iter().filter(|f| *f != NODEENI_FINALIZER).cloned();
         let finalizers: Vec<String> = rest.chain(has_finalizer.then(|| NODEENI_FINALIZER.to_owned())).collect();
         let mut metadata = precondition(&entry.nodeeni.uid, &entry.version);
@@ -40,13 +45,20 @@ impl Writer {
         let patch = Patch::Merge(json!({ "metadata": metadata }));
         let patched = with_timeout(self.nodeenis.patch(&entry.nodeeni.name, &PatchParams::default(), &patch)).await;
         if empty && patched.is_ok() {
-            return Ok(applied(ObjectState::NodeEniDeleted { name: entry.nodeeni.name, uid: entry.nodeeni.uid }));
+            return Ok(applied(ObjectState::NodeEniDeleted {
+                name: entry.nodeeni.name.clone(),
+                uid: entry.nodeeni.uid.clone(),
+            }));
         }
         self.nodeeni(entry, patched).await
     }
 
     /// Writes the status of one NodeENI.
-    pub async fn nodeeni_status(&self, entry: NodeEniEntry, status: NodeEniStatus) -> Result<WriteAnswer, WriteError> {
+    pub async fn nodeeni_status(
+        &self,
+        entry: Arc<NodeEniEntry>,
+        status: NodeEniStatus,
+    ) -> Result<WriteAnswer, WriteError> {
         // The precondition protects the status that this process has not seen: upstream's list, which our first status replaces,
         // and the record of removals, which a process with an older state would erase.
         let metadata = precondition(&entry.nodeeni.uid, &entry.version);
@@ -69,10 +81,10 @@ impl Writer {
     /// Handles the answer to a write to a NodeENI. As for an ENIAttachment, a refused write is followed by a read of the object.
     async fn nodeeni(
         &self,
-        entry: NodeEniEntry,
+        entry: Arc<NodeEniEntry>,
         patched: Result<DeserializeGuard<NodeENI>, WriteFailure>,
     ) -> Result<WriteAnswer, WriteError> {
-        let (name, uid) = (entry.nodeeni.name, entry.nodeeni.uid);
+        let (name, uid) = (entry.nodeeni.name.clone(), entry.nodeeni.uid.clone());
         let (error, conflict) = match patched {
             Ok(object) => return Ok(applied(ObjectState::NodeEni(Box::new(NodeEniEntry::read(&object.0))))),
             Err(WriteFailure::NotFound(_)) => return Ok(applied(ObjectState::NodeEniDeleted { name, uid })),

@@ -187,9 +187,11 @@ impl Reconciler {
     /// known that could change it.
     fn report_halted(&mut self, reason: &'static str, message: String, waits: impl Fn(&NodeEniEntry) -> bool) {
         let problem = Problem { reason, message, node: None };
-        let entries: Vec<_> = self.store.nodeenis().filter(|entry| waits(entry)).cloned().collect();
-        for entry in entries {
-            let key = Key::NodeEni(entry.nodeeni.name.clone());
+        let waiting = self.store.nodeenis().filter(|entry| waits(entry));
+        let names: Vec<String> = waiting.map(|entry| entry.nodeeni.name.clone()).collect();
+        for name in names {
+            let Some(entry) = self.store.nodeeni(&name).cloned() else { continue };
+            let key = Key::NodeEni(name);
             let status = status::halted(&entry.nodeeni, &entry.status, &problem, self.now());
             if self.halted.get(&entry.nodeeni.uid) == Some(&entry.version) {
                 continue;

@@ -34,7 +34,8 @@ impl Reconciler {
             self.writes_status(&entry, &step).then(|| write_backoff::report_of(&entry.attachment, &step.status));
         let release = matches!(step.action, Action::Release).then(|| release_of(&entry));
         let repair = entry.attachment.is_torn().then(|| repair_of(&entry));
-        self.retain_decided(key, &report.iter().chain(&release).chain(&repair).cloned().collect::<Vec<_>>(), |_| false);
+        let decided = report.iter().chain(&release).chain(&repair).map(|asked| asked.target.clone());
+        self.retain_decided(key, &decided.collect::<Vec<_>>(), |_| false);
         if let Some(asked) = report.filter(|asked| self.may_write(key, asked)) {
             // Publish the event with the first try to write the status, not with each retry.
             if !self.writes.is_failing(key, &asked.target) {

@@ -43,7 +43,7 @@ pub use reconciler::{Dependencies, Reconciler};
 use crate::events::NewEvent;
 use crate::store::{NodeEniEntry, StoreChange};
 use crate::watch::Change;
-use crate::work_queue::Key;
+use crate::work_queue::{Key, depends_on_all};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
@@ -51,6 +51,7 @@ use multi_eni_ec2::Changed;
 use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::observed::ObservedNode;
 use std::collections::BTreeSet;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -122,6 +123,9 @@ impl Reconciler {
             if decided.is_multiple_of(DECIDED_AT_ONCE) {
                 tokio::task::yield_now().await;
             }
+            if depends_on_all(&key) {
+                self.send_started().await;
+            }
             match &key {
                 Key::Node(name) => self.node(&key, name),
                 Key::Attachment(name) => self.attachment(&key, name),
@@ -129,6 +133,19 @@ impl Reconciler {
                 Key::Orphans => self.orphans(&key),
             }
         }
+    }
+
+    /// Sends the calls that were started in this round. The status of a NodeENI, which is read from the decisions of all its Nodes, comes
+    /// after them.
+    async fn send_started(&mut self) {
+        if !std::mem::take(&mut self.has_unsent_calls) {
+            return;
+        }
+        while let Poll::Ready(Some(finished)) = futures::poll!(self.calls.next()) {
+            self.finish(finished);
+        }
+        // The tasks of the connections write the requests.
+        tokio::task::yield_now().await;
     }
 
     /// Warns that nothing is done: deleting a CRD deletes all its objects, but is no request to remove ENIs that carry traffic.
@@ -336,6 +353,7 @@ impl Reconciler {
     /// Starts calls for a key. The key is not reconciled again before they have ended.
     fn start_calls(&mut self, key: &Key, call: impl Future<Output = Vec<Outcome>> + Send + 'static) {
         self.queue.busy(key.clone());
+        self.has_unsent_calls = true;
         let key = key.clone();
         self.calls.push(Box::pin(async move { Finished { key, outcomes: call.await } }));
     }

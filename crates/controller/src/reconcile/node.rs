@@ -184,7 +184,7 @@ impl Reconciler {
             refused
                 .any(|refusal| refusal.why.is_transient() || matches!(refusal.why, UnassignedReason::LookupFailed(_)))
         };
-        self.retain_decided(key, &decided.iter().map(|(asked, _)| asked.clone()).collect::<Vec<_>>(), waits);
+        self.retain_decided(key, &decided.iter().map(|(asked, _)| asked.target.clone()).collect::<Vec<_>>(), waits);
         let due = self.due(key, decided);
         if due.is_empty() {
             return;

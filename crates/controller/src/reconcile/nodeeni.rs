@@ -17,7 +17,8 @@ use multi_eni_plan::removals::RemovalPace;
 use multi_eni_plan::rollout::{self, RolloutTurns};
 use multi_eni_plan::settled::becomes_settled;
 use multi_eni_plan::status;
-use multi_eni_plan::write_history::{PendingWrite, Write};
+use multi_eni_plan::write_history::{PendingWrite, Target, Write};
+use std::sync::Arc;
 
 impl Reconciler {
     pub(super) fn nodeeni(&mut self, key: &Key, name: &str) {
@@ -33,21 +34,21 @@ impl Reconciler {
             adopting.is_empty() && nodeeni.deleting && nodeeni.has_finalizer && self.has_no_attachments(&nodeeni.uid);
         let guard =
             (without_finalizer || is_over).then(|| write_backoff::to_nodeeni(Write::GuardNodeEni, nodeeni, is_over));
-        let mut decided: Vec<PendingWrite> = guard.iter().cloned().collect();
+        let mut decided: Vec<Target> = guard.iter().map(|asked| asked.target.clone()).collect();
         if let Some(asked) = guard.filter(|asked| self.may_write(key, asked)) {
             // The status is decided after this write, so keep the problem of a refused status until then.
-            decided.push(write_backoff::report_on(nodeeni, &entry.status));
+            decided.push(write_backoff::target_of_report(nodeeni));
             let (writer, entry) = (self.deps.writer.clone(), entry.clone());
             work.push(write_backoff::sent(asked, async move {
                 if is_over { writer.release_nodeeni(entry).await } else { writer.set_finalizer(entry, true).await }
             }));
         } else if without_finalizer && !nodeeni.upstream.is_empty() {
             // No ENI is adopted before the finalizer is set, and until then upstream's list is the only record of its ENIs.
-            decided.push(write_backoff::report_on(nodeeni, &entry.status));
+            decided.push(write_backoff::target_of_report(nodeeni));
         } else if let Some(earliest) =
             self.status_waits_until(&nodeeni.uid, &entry.status).filter(|_| adopting.is_empty())
         {
-            decided.push(write_backoff::report_on(nodeeni, &entry.status));
+            decided.push(write_backoff::target_of_report(nodeeni));
             self.queue.add_at(key.clone(), earliest);
         } else {
             self.status_changed.remove(&nodeeni.uid);
@@ -64,7 +65,7 @@ impl Reconciler {
             if let Some(at) = changes_at.into_iter().chain(self.next_overdue(&nodeeni.uid)).min() {
                 self.queue.add_at(key.clone(), at);
             }
-            decided.extend(self.report(key, &entry, status, &mut work));
+            decided.extend(self.report(key, &entry, status, &mut work).map(|asked| asked.target));
         }
         self.retain_decided(key, &decided, |_| false);
         if !work.is_empty() {
@@ -185,7 +186,7 @@ impl Reconciler {
     pub(super) fn report(
         &mut self,
         key: &Key,
-        entry: &NodeEniEntry,
+        entry: &Arc<NodeEniEntry>,
         status: NodeEniStatus,
         work: &mut Vec<BoxFuture<'static, Outcome>>,
     ) -> Option<PendingWrite> {

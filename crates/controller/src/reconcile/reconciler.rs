@@ -67,6 +67,8 @@ pub struct Reconciler {
     pub(super) store: Store,
     pub(super) queue: Queue,
     pub(super) calls: FuturesUnordered<BoxFuture<'static, Finished>>,
+    /// Whether a call was started that may not have been sent yet.
+    pub(super) has_unsent_calls: bool,
     /// Events that are being published. Nothing waits for them.
     pub(super) event_writes: FuturesUnordered<BoxFuture<'static, ()>>,
     /// Call history by UID of the ENIAttachment. There is one for nearly each, and a map keeps spare room for values in it.
@@ -147,6 +149,7 @@ impl Reconciler {
             store: Store::default(),
             queue: Queue::default(),
             calls: FuturesUnordered::new(),
+            has_unsent_calls: false,
             event_writes: FuturesUnordered::new(),
             call_histories: BTreeMap::new(),
             assignments: LastAssignments::default(),

@@ -26,8 +26,8 @@ impl Reconciler {
 
     /// Notes which writes are decided for a key. The problem of any other write for that key ends, except on a NodeENI for which
     /// `waits` holds. The key is reconciled again when a write that did not last before may have lasted.
-    pub(super) fn retain_decided(&mut self, key: &Key, asked: &[PendingWrite], waits: impl Fn(&str) -> bool) {
-        let effect = self.writes.decided(key, asked, waits, self.now());
+    pub(super) fn retain_decided(&mut self, key: &Key, decided: &[Target], waits: impl Fn(&str) -> bool) {
+        let effect = self.writes.decided(key, decided, waits, self.now());
         effect.fewer.iter().for_each(|uid| self.enqueue_nodeeni(uid));
         effect.again.into_iter().for_each(|again| self.queue.add_at(key.clone(), again));
     }
@@ -125,6 +125,11 @@ pub(super) fn to_nodeeni(write: Write, nodeeni: &NodeEni, what: impl std::fmt::D
         nodeeni: nodeeni.uid.clone(),
         node: None,
     }
+}
+
+/// The target of the write of a NodeENI's status, whatever the status will be.
+pub(super) fn target_of_report(nodeeni: &NodeEni) -> Target {
+    Target { write: Write::ReportNodeEni, name: nodeeni.name.clone() }
 }
 
 /// The write of a NodeENI's status.

@@ -63,7 +63,7 @@ mod tests {
         object.metadata.uid = Some(uid.into());
         object.metadata.resource_version = Some(version.into());
         object.metadata.annotations = annotated(value);
-        Change::NodeEni(Box::new(Watched::Apply(NodeEniEntry::read(&Ok(object)))))
+        Change::NodeEni(Watched::Apply(NodeEniEntry::read(&Ok(object)).into()))
     }
 
     fn attachment(version: &str, value: Option<&str>) -> std::sync::Arc<AttachmentEntry> {

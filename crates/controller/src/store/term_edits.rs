@@ -42,7 +42,7 @@ mod tests {
         let mut object = NodeENI::new("a", spec);
         object.metadata.uid = Some(uid.to_owned());
         object.metadata.resource_version = Some(version.to_owned());
-        store.take(Change::NodeEni(Box::new(Watched::Apply(NodeEniEntry::read(&Ok(object))))));
+        store.take(Change::NodeEni(Watched::Apply(NodeEniEntry::read(&Ok(object)).into())));
         store.take_term_edits()
     }
 

@@ -33,7 +33,7 @@ pub enum Change {
     /// A Node.
     Node(Watched<Box<ObservedNode>>),
     /// A NodeENI.
-    NodeEni(Box<Watched<NodeEniEntry>>),
+    NodeEni(Watched<Arc<NodeEniEntry>>),
     /// An ENIAttachment.
     Attachment(Watched<Arc<AttachmentEntry>>),
     /// A Pod.

@@ -32,6 +32,10 @@ impl CacheState {
     /// Whether [`observation`](Self::observation) would return `Observation::Absent`. It clones no ENI: after each resync it is
     /// called for each of thousands of ENIAttachments.
     pub fn is_absent(&mut self, uid: &str, eni: Option<&EniId>) -> bool {
+        // Nearly always the tags lead to this one ENI, and the index has only ENIs that are there.
+        if self.by_uid.get(uid).is_some_and(|ids| !ids.is_empty() && eni.is_none_or(|eni| ids.contains(eni))) {
+            return false;
+        }
         self.find(uid, eni).is_none() && self.last_lookup(uid).is_some()
     }
 

@@ -175,7 +175,7 @@ fn a_repair_that_lasts_through_its_back_off_is_no_problem_any_more() {
     let early = writes.decided(&"a", &[], |_| false, at(4));
     assert_eq!((early.fewer.len(), early.again, writes.problems("uid").len()), (0, Some(until), 1));
     // The content is missing again when the back-off is over.
-    let missing = writes.decided(&"a", std::slice::from_ref(&repair), |_| false, until);
+    let missing = writes.decided(&"a", std::slice::from_ref(&repair.target), |_| false, until);
     assert_eq!((missing, writes.problems("uid").len()), (DecidedEffect::default(), 1));
     // It is not known whether the content is there.
     assert_eq!(writes.decided(&"a", &[], |_| true, until), DecidedEffect::default());
@@ -197,7 +197,7 @@ fn a_request_of_a_user_ends_the_report_of_a_repair_that_is_there_and_the_back_of
     for n in 0..9 {
         writes.ended(&"a", repair.clone(), Outcome::Taken, at(n));
     }
-    let wanted = std::slice::from_ref(&repair);
+    let wanted = std::slice::from_ref(&repair.target);
     writes.wake_key(&"a", |_, _| true, at(20));
     assert_eq!(writes.decided(&"a", wanted, |_| false, at(20)), DecidedEffect::default(), "the content is missing");
     assert_eq!(writes.not_before(&"a", &repair, at(20)), None);

@@ -33,8 +33,8 @@ pub(in crate::cli) async fn all(
     fill(&mut store, nodes.iter().map(|node| Box::new(node_and_pod::node(node))), Change::Node);
     let crd = |plural| Some(CrdKind { plural, may_be_missing: before_install });
     let nodeenis = list::<DeserializeGuard<NodeENI>>(kube, "nodeenis.networking.k8s.aws", crd("nodeenis")).await?;
-    let entries = nodeenis.iter().map(|object| as_if_guarded(NodeEniEntry::read(&object.0)));
-    fill(&mut store, entries, |change| Change::NodeEni(Box::new(change)));
+    let entries = nodeenis.iter().map(|object| as_if_guarded(NodeEniEntry::read(&object.0)).into());
+    fill(&mut store, entries, Change::NodeEni);
     let attachments = list::<ENIAttachment>(kube, "eniattachments.networking.k8s.aws", crd("eniattachments")).await?;
     fill(&mut store, attachments.iter().map(AttachmentEntry::read), Change::Attachment);
     if let Some(annotation) = pod_annotation {

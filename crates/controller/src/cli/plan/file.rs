@@ -32,7 +32,7 @@ pub(in crate::cli) async fn apply_to_store(
         match dry_run(kube, &name, object).await? {
             Ok(taken) => {
                 let entry = as_if_guarded(applied(store, taken, now));
-                store.take(Change::NodeEni(Box::new(Watched::Apply(entry))));
+                store.take(Change::NodeEni(Watched::Apply(entry.into())));
             }
             Err(message) => drop(refused.insert(name, refusal(&plain, &message))),
         }
