@@ -3,7 +3,7 @@
 use crate::apply::{Applied, FailedStep, StepCount, apply};
 use crate::device_plugin::pods::Pods;
 use crate::dpdk::binder::Binder;
-use crate::dpdk::planner::{DpdkPlan, Verdict};
+use crate::dpdk::plan::{DpdkPlan, Verdict};
 use crate::dpdk::settings::DpdkSettings;
 use crate::ledger_file::LedgerFile;
 use crate::netlink::{NetlinkError, NetlinkSocket, dump};

@@ -1,5 +1,6 @@
 //! Joins the parts: observes the devices, plans, and makes steps until nothing is left to do or a step takes long.
 
+use super::all_devices::plan;
 use super::attempts::Attempts;
 use super::bindings::{Binding, Bindings};
 use super::bindings_file::BindingsFile;
@@ -7,7 +8,7 @@ use super::holders::{self, Holders};
 use super::override_reader::{Locked, OverrideReader};
 use super::pci::Pci;
 use super::pci_files::PciFiles;
-use super::planner::{DpdkPlan, Input, PlannedDpdkStep, plan};
+use super::plan::{DpdkPlan, Input, PlannedDpdkStep};
 use super::settings::DpdkSettings;
 use super::step::{DpdkStep, Goal};
 use super::upstream::{self, UpstreamBinding};

@@ -1,10 +1,11 @@
 //! A node for the tests, and what steps do to its devices: the part of the kernel that the plan relies on, with faults.
 
+use super::all_devices::plan;
 use super::attempts::{Attempts, StepError};
 use super::bindings::Bindings;
 use super::driver::DpdkDriver;
 use super::pci::Pci;
-use super::planner::{DpdkPlan, Input, Verdict, plan};
+use super::plan::{DpdkPlan, Input, Verdict};
 use super::settings::DpdkSettings;
 use super::step::{DeviceStep, DpdkStep, Goal};
 use super::upstream::UpstreamBinding;

@@ -4,7 +4,7 @@ use super::{NAME, bound, outcome, with};
 use crate::dpdk::bindings::Bindings;
 use crate::dpdk::model::{World, address, dpdk_eni};
 use crate::dpdk::obstacle::DpdkObstacle;
-use crate::dpdk::planner::Verdict;
+use crate::dpdk::plan::Verdict;
 use crate::node::Address;
 use crate::pci_device::IommuGroup;
 use crate::plan::model::{OURS, eni, mac};
