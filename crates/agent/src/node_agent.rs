@@ -113,6 +113,11 @@ impl NodeAgent {
         self.pods.as_ref()?.refusal(uid)
     }
 
+    /// What a person should know of an ENI that is offered to pods.
+    pub fn note_of_pods(&self, uid: &str) -> Option<String> {
+        self.pods.as_ref()?.note(uid)
+    }
+
     /// Whether an ENI is not offered to pods for a reason whose end no event tells.
     pub fn needs_look_for_pods(&self) -> bool {
         self.pods.as_ref().is_some_and(Pods::needs_look)

@@ -2,7 +2,7 @@
 //! except [`driver_override`].
 
 use crate::pci_address::PciAddress;
-use crate::pci_device::{IommuGroup, PciDevice};
+use crate::pci_device::{GroupDevice, IommuGroup, PciDevice};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 use std::fs;
@@ -28,9 +28,18 @@ pub fn read(sysfs: &Path, address: &PciAddress) -> Option<PciDevice> {
             number,
             is_noiommu: text(&group.join("name")).is_some_and(|name| name == "vfio-noiommu"),
         }),
+        group_in_use: group_in_use(sysfs, address),
         links: file_names(&directory.join("net")),
         uio: file_names(&directory.join("uio")),
     })
+}
+
+/// The other devices of the IOMMU group that keep programs from it.
+fn group_in_use(sysfs: &Path, address: &PciAddress) -> Vec<GroupDevice> {
+    let names = file_names(&directory(sysfs, address).join("iommu_group/devices"));
+    let others = names.iter().filter_map(|name| name.parse::<PciAddress>().ok()).filter(|other| other != address);
+    let with_driver = others.filter_map(|address| Some(GroupDevice { driver: driver(sysfs, &address)?, address }));
+    with_driver.filter(|other| !GroupDevice::leaves_group(&other.driver)).collect()
 }
 
 /// Reads the driver of a device.

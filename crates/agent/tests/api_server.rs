@@ -17,6 +17,7 @@ use kube::Client;
 use kube::client::Body;
 use kubelet::{Kubelet, directory};
 use multi_eni_agent::device_plugin::plugins::PluginDirectories;
+use multi_eni_agent::device_plugin::pod_resources::PodResources;
 use multi_eni_agent::device_plugin::pods::Pods;
 use multi_eni_agent::metrics::AgentMetrics;
 use multi_eni_agent::run;
@@ -236,7 +237,13 @@ fn pods_get_an_eni_while_it_is_configured_and_its_eniattachment_is_there() {
     let mut kubelet = Kubelet::new(&directory());
     kubelet.run("start").unwrap();
     let device_info = kubelet.directory.join("devinfo");
-    let directories = PluginDirectories { kubelet: kubelet.directory.clone(), device_info };
+    let directories = PluginDirectories {
+        kubelet: kubelet.directory.clone(),
+        device_info,
+        sysfs: sysfs.clone(),
+        state: kubelet.directory.join("state"),
+        pod_resources: PodResources { socket: kubelet.directory.join("none.sock"), own_pod: None },
+    };
     agent.set_pods(Pods::with_plugins(&sysfs, directories));
 
     let state = Arc::new(Mutex::new(State { objects: vec![object.clone()], version: 7, ..State::default() }));

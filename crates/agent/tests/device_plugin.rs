@@ -6,10 +6,12 @@ mod kubelet;
 
 use kubelet::{Kubelet, directory};
 use multi_eni_agent::device_plugin::plugins::{PluginDirectories, Plugins};
+use multi_eni_agent::device_plugin::pod_resources::PodResources;
 use multi_eni_agent::device_plugin::pool::{Access, Device, Pool, Pools};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 const FAST: &str = "example.com/fast";
@@ -35,9 +37,19 @@ fn device_info(directory: &Path) -> PathBuf {
     directory.join("devinfo")
 }
 
+/// The agent's directories are below that of kubelet, which removes sockets alone when it starts.
+fn directories(kubelet: &Path, device_info: PathBuf) -> PluginDirectories {
+    PluginDirectories {
+        kubelet: kubelet.to_owned(),
+        device_info,
+        sysfs: kubelet.join("sys"),
+        state: kubelet.join("state"),
+        pod_resources: PodResources { socket: kubelet.join("pod-resources/kubelet.sock"), own_pod: None },
+    }
+}
+
 fn plugins(directory: &Path) -> Plugins {
-    let directories = PluginDirectories { kubelet: directory.to_owned(), device_info: device_info(directory) };
-    Plugins::start(directories).unwrap()
+    Plugins::start(directories(directory, device_info(directory)), Arc::new(|| ())).unwrap()
 }
 
 /// A kubelet that serves, and the plugins with these pools.
@@ -63,7 +75,7 @@ fn containers_get_what_the_sriov_network_device_plugin_gives() {
     ));
     let connected = kubelet.connected(FAST);
     assert_eq!(connected["endpoint"], SOCKET);
-    assert_eq!(connected["options"], json!({ "preStartRequired": false, "getPreferredAllocationAvailable": true }));
+    assert_eq!(connected["options"], json!({ "preStartRequired": true, "getPreferredAllocationAvailable": true }));
     let list = kubelet.devices(FAST, &[(A, true), (B, true), ("0000:00:08.0", true), ("0000:00:09.0", false)]);
     let numa: Vec<_> = list["devices"].as_array().unwrap().iter().map(|device| device["numa"].clone()).collect();
     assert_eq!(
@@ -188,8 +200,7 @@ fn a_socket_that_somebody_removes_is_made_again_and_the_connection_stays() {
 fn kubelet_may_come_after_the_agent_and_its_directory_too() {
     let parent = directory();
     let later = parent.join("d");
-    let plugins =
-        Plugins::start(PluginDirectories { kubelet: later.clone(), device_info: parent.join("devinfo") }).unwrap();
+    let plugins = Plugins::start(directories(&later, parent.join("devinfo")), Arc::new(|| ())).unwrap();
     plugins.offer(one());
     std::thread::sleep(Duration::from_secs(1));
     fs::create_dir(&later).unwrap();

@@ -3,6 +3,7 @@
 
 use crate::device_plugin::candidates::{Candidate, Candidates};
 use crate::device_plugin::offer::fault;
+use crate::device_plugin::placement::Note;
 use crate::device_plugin::resource_name::ResourceName;
 use crate::device_plugin::sriov_config_file::Preview;
 use crate::pci_address::PciAddress;
@@ -17,6 +18,8 @@ pub struct Seen {
     pub candidates: Candidates,
     /// Their devices, as sysfs shows them.
     pub devices: BTreeMap<PciAddress, PciDevice>,
+    /// Why some are not offered as they are asked for.
+    pub notes: BTreeMap<PciAddress, Note>,
     /// How pods get them.
     pub way: SeenWay,
 }
@@ -72,7 +75,8 @@ pub fn text(seen: &Seen) -> String {
     for resource in resources {
         let _ = writeln!(out, "  {resource}:");
         for eni in seen.candidates.enis.iter().filter(|eni| eni.resource == *resource) {
-            let _ = writeln!(out, "    {}", device_text(eni, seen.devices.get(&eni.device)));
+            let _ =
+                writeln!(out, "    {}", device_text(eni, seen.devices.get(&eni.device), seen.notes.get(&eni.device)));
         }
     }
     let taken = |eni: &&Candidate| match &seen.way {
@@ -128,7 +132,7 @@ fn sriov_text(out: &mut String, path: &str, preview: &Result<Preview, String>) {
     }
 }
 
-fn device_text(eni: &Candidate, device: Option<&PciDevice>) -> String {
+fn device_text(eni: &Candidate, device: Option<&PciDevice>, note: Option<&Note>) -> String {
     let mut out = format!("{} of {}: ", eni.device, eni.attachment);
     if let Some(device) = device {
         let links = if device.links.is_empty() { "no link here".to_owned() } else { device.links.join(", ") };
@@ -138,12 +142,11 @@ fn device_text(eni: &Candidate, device: Option<&PciDevice>) -> String {
             None => write!(out, "no NUMA node, "),
         };
     }
-    match fault(eni.is_configured, device) {
-        None => out.push_str("healthy"),
-        Some(fault) => {
-            let _ = write!(out, "unhealthy: {fault}");
-        }
-    }
+    let _ = match (fault(eni.is_configured, device), note) {
+        (None, None) => write!(out, "healthy"),
+        (None, Some(note)) => write!(out, "{note}"),
+        (Some(fault), _) => write!(out, "unhealthy: {fault}"),
+    };
     out
 }
 
@@ -180,6 +183,7 @@ mod tests {
                 enis: vec![eni(5, "a", true), eni(6, "a", true), eni(7, "a", true), eni(8, "example.com/b", false)],
                 refused: vec![refused],
             },
+            notes: BTreeMap::new(),
             devices: devices.map(|(number, device)| (eni(number, "a", true).device, device)).into(),
             way,
         }

@@ -5,8 +5,12 @@
 use super::obstacle::DpdkObstacle;
 use super::plan::{DpdkPlan, Input, Verdict};
 use super::planner::Planner;
+use super::reported_device::ReportedDevice;
+use super::reports::device_report;
 use super::step::Goal;
-use crate::plan::report::Obstacle;
+use crate::pci_address::PciAddress;
+use crate::plan::find_link::Found;
+use crate::plan::report::{EniReport, Obstacle, Outcome};
 use crate::wanted::WantedEni;
 use multi_eni_api::node_config::NodeMode;
 
@@ -21,10 +25,32 @@ pub fn plan(input: Input<'_>) -> DpdkPlan {
             planner.follow(None, binding, Goal::Restore);
         }
     }
+    for reported in input.reported {
+        planner.given_back_before(reported);
+    }
     planner.plan
 }
 
 impl<'a> Planner<'a> {
+    /// A device that has its link again, and whose last report says that it is bound: the agent ended before it could say more.
+    fn given_back_before(&mut self, reported: &ReportedDevice) {
+        if self.plan.reports.iter().any(|report| report.uid == reported.uid) {
+            return;
+        }
+        let Found::One(link) = self.find(reported.mac) else { return };
+        let address = link.parent_device.as_ref().and_then(|address| address.parse::<PciAddress>().ok());
+        let device = address.and_then(|address| self.input.pci.devices.get_key_value(&address));
+        let Some((address, device)) = device.filter(|(_, device)| device.has_kernel_driver()) else { return };
+        self.plan.reports.push(EniReport {
+            attachment: reported.attachment.clone(),
+            uid: reported.uid.clone(),
+            generation: None,
+            mac: Some(reported.mac),
+            link: Some(device_report(address, device)),
+            outcome: Outcome::Restored { device: address.to_string() },
+        });
+    }
+
     fn eni(&mut self, eni: &'a WantedEni) {
         let binding = self.input.bindings.of(&eni.uid, eni.mac);
         let binding = binding.filter(|binding| self.claimed.insert(binding.pci_address.clone()));

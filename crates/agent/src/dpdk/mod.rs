@@ -2,7 +2,7 @@
 //! again. The plan is level-triggered: it looks at what sysfs shows now, so it goes on from wherever a restart left the device.
 //!
 //! - [`driver`], [`pci`], [`upstream`]: plain data: the drivers, the devices, and what upstream has bound.
-//! - [`bindings`]: what the agent has bound. [`bindings_file`] stores it.
+//! - [`bindings`]: what the agent has bound. [`bindings_file`] stores it. [`reported_device`]: what it has reported as bound.
 //! - [`step`], [`obstacle`], [`attempts`], [`settings`]: the words of the plan: steps, reasons, and what was tried so far.
 //! - [`move_device`]: the next step of one device towards a driver. [`checks`]: what must hold before the first step.
 //! - [`plan`]: what the plan is made from, and what it consists of. [`planner`] collects it, with the [`reports`]; [`first_bind`] decides for
@@ -34,6 +34,7 @@ mod planner;
 #[cfg(test)]
 mod properties;
 mod recorded_device;
+pub mod reported_device;
 mod reports;
 pub mod settings;
 pub mod step;

@@ -2,6 +2,7 @@
 
 use super::driver::{DpdkDriver, NotADpdkDriver};
 use crate::pci_address::PciAddress;
+use crate::pci_device::GroupDevice;
 use std::fmt;
 
 /// The reason, with what a person needs to act.
@@ -15,6 +16,13 @@ pub enum DpdkObstacle {
     NoIommu {
         /// Whether the kernel has the mode without an IOMMU.
         has_mode: bool,
+    },
+    /// The kernel uses other devices of its IOMMU group, so that no program could open the group.
+    GroupInUse {
+        /// The group.
+        group: u32,
+        /// These devices.
+        by: Vec<GroupDevice>,
     },
     /// The link is not directly on a PCI device.
     NotPci {
@@ -56,6 +64,11 @@ pub enum DpdkObstacle {
     },
 }
 
+/// Devices, with commas between.
+pub(super) fn listed(devices: &[GroupDevice]) -> String {
+    devices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl DpdkObstacle {
     /// The reason of the condition Configured.
     pub fn reason(&self) -> &'static str {
@@ -63,6 +76,7 @@ impl DpdkObstacle {
             Self::DriverUnknown(_) => "DriverUnknown",
             Self::DriverMissing(_) => "DriverMissing",
             Self::NoIommu { .. } => "NoIommu",
+            Self::GroupInUse { .. } => "GroupInUse",
             Self::NotPci { .. } => "NotPCI",
             Self::PciAddressMismatch { .. } => "PCIAddressMismatch",
             Self::SysfsReadOnly => "SysfsReadOnly",
@@ -98,6 +112,11 @@ impl fmt::Display for DpdkObstacle {
             Self::NoIommu { has_mode: false } => write!(
                 f,
                 "vfio-pci needs an IOMMU, and the device has none; the node's kernel has no mode without one (CONFIG_VFIO_NOIOMMU)"
+            ),
+            Self::GroupInUse { group, by } => write!(
+                f,
+                "no program could open the device, because the kernel uses other devices of its IOMMU group {group}: {}",
+                listed(by)
             ),
             Self::NotPci { link } => {
                 write!(f, "the link {link} is not directly on a PCI device, so it cannot be bound")

@@ -3,6 +3,7 @@
 use super::attempts::Attempts;
 use super::bindings::Bindings;
 use super::pci::Pci;
+use super::reported_device::ReportedDevice;
 use super::settings::DpdkSettings;
 use super::step::DpdkStep;
 use super::upstream::UpstreamBinding;
@@ -29,6 +30,8 @@ pub struct Input<'a> {
     pub upstream: &'a [UpstreamBinding],
     /// The ENIs.
     pub wanted: &'a [WantedEni],
+    /// The devices that the last reports of ENIAttachments that are being deleted have as bound.
+    pub reported: &'a [ReportedDevice],
     /// What was tried so far.
     pub attempts: &'a Attempts,
     /// The settings of the network.

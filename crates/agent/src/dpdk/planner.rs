@@ -29,8 +29,8 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn checks(&self) -> Checks<'a> {
-        let Input { node, links, pci, network, settings, .. } = self.input;
-        Checks { node, links, pci, network, settings }
+        let Input { node, links, pci, network, settings, wanted, .. } = self.input;
+        Checks { node, links, pci, network, settings, wanted }
     }
 
     pub(super) fn refusal(&self, address: &PciAddress, goal: Goal) -> Option<&'a StepError> {
