@@ -20,7 +20,7 @@
 //	end NAME                               the pod has ended
 //
 // A pod that is admitted for a second time is one of a kubelet that has restarted: it gets what it was given before. While the manager runs,
-// it serves kubelet's pod-resources API at pod-resources/kubelet.sock below the directory.
+// it serves kubelet's pod-resources API at pod-resources/kubelet.sock below the directory. The pod agent is always there.
 package main
 
 import (

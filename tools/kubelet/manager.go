@@ -55,6 +55,10 @@ func (m *manager) start() error {
 		return err
 	}
 	m.kubelet = kubelet
+	// A pod without devices, as the agent's own is.
+	m.mutex.Lock()
+	m.pods["agent"] = &core.Pod{ObjectMeta: meta.ObjectMeta{Name: "agent", Namespace: "ns", UID: "agent"}}
+	m.mutex.Unlock()
 	if err := m.servePodResources(); err != nil {
 		return err
 	}
@@ -153,12 +157,17 @@ func (m *manager) pod(name, wanted string, count string) error {
 		}
 	}
 	sort.Strings(line.Hints)
-	if err := m.kubelet.Allocate(pod, c); err != nil {
-		return err
-	}
+	// Kubelet knows a pod before it admits it.
 	m.mutex.Lock()
+	_, isKnown := m.pods[name]
 	m.pods[name] = pod
 	m.mutex.Unlock()
+	if err := m.kubelet.Allocate(pod, c); err != nil {
+		if !isKnown {
+			m.end(name)
+		}
+		return err
+	}
 	options, err := m.kubelet.GetDeviceRunContainerOptions(pod, c)
 	if err != nil {
 		return err
@@ -175,6 +184,12 @@ func (m *manager) pod(name, wanted string, count string) error {
 	return nil
 }
 
+func (m *manager) end(name string) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	delete(m.pods, name)
+}
+
 func (m *manager) run(words []string) error {
 	switch {
 	case words[0] == "start":
@@ -188,9 +203,7 @@ func (m *manager) run(words []string) error {
 	case words[0] == "pod" && len(words) == 4:
 		return m.pod(words[1], words[2], words[3])
 	case words[0] == "end" && len(words) == 2:
-		m.mutex.Lock()
-		delete(m.pods, words[1])
-		m.mutex.Unlock()
+		m.end(words[1])
 		return nil
 	}
 	return fmt.Errorf("unknown command %s", strconv.Quote(words[0]))

@@ -10,6 +10,7 @@ use multi_eni_agent::device_plugin::pod_resources::PodResources;
 use multi_eni_agent::device_plugin::pool::{Access, Device, Pool, Pools};
 use serde_json::json;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,14 @@ const B: &str = "0000:00:07.0";
 
 fn device(is_healthy: bool, numa_node: Option<u32>, access: Access) -> Device {
     Device { is_healthy, numa_node, driver: Some("ena".to_owned()), access }
+}
+
+/// sysfs shows the device with vfio-pci and this IOMMU group.
+fn put_in_group(kubelet: &Kubelet, device: &str, group: u8) {
+    let directory = kubelet.directory.join("sys/bus/pci/devices").join(device);
+    fs::create_dir_all(&directory).unwrap();
+    symlink("../../../../bus/pci/drivers/vfio-pci", directory.join("driver")).unwrap();
+    symlink(format!("../../../../kernel/iommu_groups/{group}"), directory.join("iommu_group")).unwrap();
 }
 
 fn pools(resource: &str, devices: Vec<(&str, Device)>) -> Pools {
@@ -104,6 +113,7 @@ fn containers_get_what_the_sriov_network_device_plugin_gives() {
     }
     let preferred = kubelet.run(&format!("prefer {FAST} 1 {B},{A}")).unwrap().unwrap();
     assert_eq!(preferred["preferred"], json!([B]));
+    put_in_group(&kubelet, A, 3);
     assert!(kubelet.run(&format!("prestart {FAST} {A}")).unwrap().is_some());
     let file = device_info(&kubelet.directory).join(format!("example.com-fast-{A}-device.json"));
     let info: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
@@ -266,6 +276,8 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[test]
 fn pods_of_kubelets_device_manager_get_devices_through_restarts_of_both() {
     let mut kubelet = Kubelet::whole(&directory());
+    put_in_group(&kubelet, A, 3);
+    put_in_group(&kubelet, B, 4);
     kubelet.run("start").unwrap();
     let offered = || {
         let vfio = |group: u8| {

@@ -37,11 +37,10 @@ impl Node {
             device_info: root.join("devinfo"),
             sysfs: root.join("sys"),
             state: root.join("state"),
-            pod_resources: PodResources { socket: root.join("pod-resources/kubelet.sock"), own_pod: None },
+            pod_resources: PodResources { socket: root.join("pod-resources/kubelet.sock"), own_pod: Some("agent".to_owned()) },
         };
         let mut node = Self { kubelet, directories, woken: Arc::default() };
         node.kubelet.run("start").unwrap();
-        // Kubelet counts as one that knows its pods when it has one.
         node
     }
 
