@@ -152,6 +152,26 @@ mod tests {
     }
 
     #[test]
+    fn the_devices_that_keep_programs_from_a_group_are_those_that_the_kernel_uses() {
+        let (root, device) = sysfs("group");
+        let group = root.join("kernel/iommu_groups/7");
+        symlink(&group, device.join("iommu_group")).unwrap();
+        let drivers =
+            [(6, Some("vfio-pci")), (7, Some("ena")), (8, None), (1, Some("pcieport")), (9, Some("pci-stub"))];
+        for (number, driver) in drivers {
+            let name = format!("0000:00:0{number}.0");
+            fs::create_dir_all(group.join("devices").join(&name)).unwrap();
+            let other = root.join("bus/pci/devices").join(&name);
+            fs::create_dir_all(&other).unwrap();
+            if let Some(driver) = driver {
+                symlink(format!("../../../../bus/pci/drivers/{driver}"), other.join("driver")).unwrap();
+            }
+        }
+        let said: Vec<String> = read_it(&root).group_in_use.iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["0000:00:07.0 (ena)"]);
+    }
+
+    #[test]
     fn an_override_is_read_apart_and_an_empty_one_is_none() {
         let (root, device) = sysfs("override");
         let address = "0000:00:06.0".parse().unwrap();

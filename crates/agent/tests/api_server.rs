@@ -19,9 +19,12 @@ use kubelet::{Kubelet, directory};
 use multi_eni_agent::device_plugin::plugins::PluginDirectories;
 use multi_eni_agent::device_plugin::pod_resources::PodResources;
 use multi_eni_agent::device_plugin::pods::Pods;
+use multi_eni_agent::dpdk::driver::DpdkDriver;
 use multi_eni_agent::metrics::AgentMetrics;
 use multi_eni_agent::run;
+use multi_eni_agent::wanted::{WantedDpdk, WantedEni};
 use multi_eni_http_server::Pages;
+use rig::devices::{address, with_links};
 use rig::{Rig, eni};
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -333,6 +336,52 @@ fn a_refused_resource_name_is_in_the_report_until_it_is_mended() {
         tokio::time::sleep(Duration::from_secs(2)).await;
         write_config(&config, "slow");
         until("the refusal has ended", || said() == (true, CONFIGURED.to_owned())).await;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::new(service, "default");
+        let metrics = AgentMetrics::default();
+        let ends =
+            future::select(Box::pin(run::with_api_server(&mut agent, client, "node1", &metrics)), Box::pin(story))
+                .await;
+        match ends {
+            future::Either::Left((result, _)) => panic!("the agent ended: {result:?}"),
+            future::Either::Right(((), _)) => {}
+        }
+    });
+}
+
+/// The agent ends after it has given a device back and before the API server has its report.
+#[test]
+fn a_device_that_was_given_back_by_an_agent_that_was_killed_is_reported_by_the_next_one() {
+    let rig = Rig::new();
+    let tree = with_links(&rig, [1]);
+    let vfio = WantedEni { dpdk: Some(WantedDpdk { driver: Ok(DpdkDriver::VfioPci), pci_address: None }), ..eni(1) };
+    rig.turn(&[vfio]);
+    assert_eq!(tree.driver(&address(1)).as_deref(), Some("vfio-pci"));
+    let mut object = attached();
+    let mut agent = rig.agent();
+    object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    object["metadata"]["finalizers"] = json!(["networking.k8s.aws/eni"]);
+    object["status"]["node"] = json!({
+        "driver": "vfio-pci", "pciAddress": address(1), "macAddress": "02:00:00:00:00:01", "bootID": agent.boot_id(),
+    });
+    rig.turn(&[]);
+    assert_eq!(tree.driver(&address(1)).as_deref(), Some("ena"));
+    assert!(!rig.directories().state.join("bindings.json").exists(), "the ledger knows nothing of it");
+
+    let state = Arc::new(Mutex::new(State { objects: vec![object], version: 7, ..State::default() }));
+    let for_service = Arc::clone(&state);
+    let service = tower::service_fn(move |request| answer(Arc::clone(&for_service), request));
+    let story = async {
+        until("the report is written", || !state.lock().unwrap().patches.is_empty()).await;
+        // It is written once.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let patches = state.lock().unwrap().patches.clone();
+        let [patch] = patches.as_slice() else { panic!("{patches:#?}") };
+        let condition = &patch["status"]["conditions"][0];
+        assert_eq!((&condition["status"], &condition["reason"]), (&json!("False"), &json!("Restored")));
+        assert_eq!(patch["status"]["node"]["driver"], "ena");
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

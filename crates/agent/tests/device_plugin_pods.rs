@@ -37,7 +37,10 @@ impl Node {
             device_info: root.join("devinfo"),
             sysfs: root.join("sys"),
             state: root.join("state"),
-            pod_resources: PodResources { socket: root.join("pod-resources/kubelet.sock"), own_pod: Some("agent".to_owned()) },
+            pod_resources: PodResources {
+                socket: root.join("pod-resources/kubelet.sock"),
+                own_pod: Some("agent".to_owned()),
+            },
         };
         let mut node = Self { kubelet, directories, woken: Arc::default() };
         node.kubelet.run("start").unwrap();
@@ -202,7 +205,11 @@ fn after_a_reboot_no_container_starts_with_the_group_of_before_and_a_new_pod_get
     let agent = node.agent();
     agent.offer(pools(&[(NEW, A, vfio(5))]));
     node.until_counts(NEW, (1, 0));
-    assert!(note(&agent, A).contains("a pod has it as /dev/vfio/3, and by now it is /dev/vfio/5"), "{}", note(&agent, A));
+    assert!(
+        note(&agent, A).contains("a pod has it as /dev/vfio/3, and by now it is /dev/vfio/5"),
+        "{}",
+        note(&agent, A)
+    );
     let refused = node.pod("one", NEW).unwrap_err();
     assert!(refused.contains("healthy devices"), "{refused}");
     node.end("one");

@@ -91,7 +91,7 @@ fn device(is_configured: bool, seen: Option<PciDevice>) -> Device {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pci_device::IommuGroup;
+    use crate::pci_device::{GroupDevice, IommuGroup};
 
     fn candidate(resource: &str, device: &str, is_configured: bool) -> Candidate {
         let (attachment, uid, resource) = ("one".to_owned(), device.to_owned(), resource.parse().unwrap());
@@ -147,6 +147,20 @@ mod tests {
             let access = Access::Vfio { host: host.to_owned(), container: "/dev/vfio/7".to_owned() };
             assert_eq!((device.access, device.numa_node, device.is_healthy), (access, Some(1), true));
         }
+    }
+
+    #[test]
+    fn a_group_that_no_program_can_open_is_offered_to_no_pod() {
+        let other = GroupDevice { address: "0000:00:07.0".parse().unwrap(), driver: "ena".to_owned() };
+        let group = Some(IommuGroup { number: 7, is_noiommu: false });
+        let seen = PciDevice { iommu_group: group, group_in_use: vec![other], ..with_driver("vfio-pci") };
+        assert!(!one(Some(seen.clone())).is_healthy);
+        assert_eq!(fault(true, Some(&seen)), Some(Fault::GroupInUse));
+        assert_eq!(
+            fault(true, Some(&PciDevice { driver: Some("ena".to_owned()), ..seen })),
+            None,
+            "a link needs no group"
+        );
     }
 
     #[test]
