@@ -189,6 +189,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_device_that_is_not_offered_as_it_is_asked_for_says_so() {
+        let (node, with) = ("/dev/vfio/3".to_owned(), "0000:00:06.0".parse().unwrap());
+        let note = Note::SharedNode { node, with, is_held: false };
+        let path = "/k/kubelet.sock".to_owned();
+        let kubelet = SeenKubelet { path, socket: SeenSocket::Missing, may_write: Ok(()), others: Vec::new() };
+        let mut seen = seen(SeenWay::Plugins(kubelet));
+        seen.notes.insert(eni(5, "a", true).device, note.clone());
+        let said = text(&seen);
+        assert!(said.contains(&format!("0000:00:05.0 of eni-5: ens5, ena, NUMA node 1, {note}\n")), "{said}");
+    }
+
     const DEVICES: &str = "Resources of this node: 2\n\
         \u{20} example.com/b:\n\
         \u{20}   0000:00:08.0 of eni-8: unhealthy: the condition Configured of its ENIAttachment is not True\n\

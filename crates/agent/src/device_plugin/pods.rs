@@ -238,6 +238,7 @@ mod tests {
     use super::*;
     use crate::device_plugin::pod_resources::PodResources;
     use std::fs;
+    use std::os::unix::fs::symlink;
 
     const TAKEN: &str = r#"{"resourceList":[{"resourcePrefix":"example.com","resourceName":"fast"}]}"#;
 
@@ -289,6 +290,25 @@ mod tests {
         fs::create_dir(root.join("plugins")).unwrap();
         pods.offer(&offered);
         assert_eq!((pods.refusal("u"), pods.needs_look()), (None, false));
+    }
+
+    #[test]
+    fn of_the_devices_of_a_group_one_is_in_the_file_of_the_sriov_network_device_plugin() {
+        let root = root("group");
+        for number in [6, 7] {
+            let device = root.join(format!("bus/pci/devices/0000:00:0{number}.0"));
+            fs::create_dir_all(&device).unwrap();
+            symlink("../../../../bus/pci/drivers/vfio-pci", device.join("driver")).unwrap();
+            symlink("../../../../kernel/iommu_groups/3", device.join("iommu_group")).unwrap();
+        }
+        let path = root.join("config.json");
+        let mut pods = Pods::with_sriov_config(&root, path.clone());
+        let other = Candidate { uid: "v".to_owned(), device: "0000:00:07.0".parse().unwrap(), ..candidate() };
+        pods.offer(&Candidates { enis: vec![candidate(), other], refused: Vec::new() });
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.contains("0000:00:06.0") && !text.contains("0000:00:07.0"), "{text}");
+        assert_eq!(pods.note("u"), None);
+        assert!(pods.note("v").is_some_and(|note| note.contains("one IOMMU group with 0000:00:06.0")));
     }
 
     #[test]
