@@ -163,7 +163,7 @@ impl Options {
 
     /// Takes back what lies on the node for pods.
     pub fn take_back_from_pods(&self) -> Vec<Result<String, String>> {
-        take_back(&self.device_info_dir, self.sriov_config.as_deref())
+        take_back(&self.device_info_dir, &self.state_dir, self.sriov_config.as_deref())
     }
 
     /// The directories.

@@ -4,6 +4,7 @@ use crate::device_plugin::allocation_ledger::{AllocationLedger, PodDevice};
 use crate::pci_address::PciAddress;
 use crate::said_once::SaidOnce;
 use crate::state_file;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -23,6 +24,17 @@ pub fn stored(state_dir: &Path) -> AllocationLedger {
         tracing::warn!(%error, "which devices pods have is read from kubelet alone");
         AllocationLedger::default()
     })
+}
+
+/// Removes the file. The result is whether it was there.
+///
+/// # Errors
+/// If it cannot be removed.
+pub fn remove(state_dir: &Path) -> io::Result<bool> {
+    let path = path(state_dir);
+    let is_there = path.try_exists()?;
+    state_file::write::<AllocationLedger>(&path, None)?;
+    Ok(is_there)
 }
 
 fn path(state_dir: &Path) -> PathBuf {
@@ -95,6 +107,7 @@ mod tests {
         assert_eq!(again.ledger().at(&device).map(|given| given.resource.as_str()), Some("a/one"));
         fs::write(path(&directory), "{ half").unwrap();
         assert!(AllocationsFile::open(&directory).ledger().is_empty());
+        assert_eq!((remove(&directory).ok(), remove(&directory).ok()), (Some(true), Some(false)));
         fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -83,12 +83,21 @@ impl fmt::Display for Note {
     }
 }
 
+/// Whether kubelet tells which devices pods have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kubelet {
+    /// It does: the end of a pod will be seen.
+    Tells,
+    /// It does not.
+    IsSilent,
+}
+
 /// Places the devices.
-pub fn place(asked: &Pools, ledger: &AllocationLedger) -> Placement {
+pub fn place(asked: &Pools, ledger: &AllocationLedger, kubelet: Kubelet) -> Placement {
     let mut placement = Placement::default();
     for (resource, pool) in asked {
         for (address, device) in pool {
-            placement.add(resource, address, device, ledger);
+            placement.add(resource, address, device, ledger, kubelet);
         }
     }
     placement.share_out_nodes(ledger);
@@ -101,7 +110,14 @@ impl Placement {
         self.notes.values().any(Note::ends_with_pod)
     }
 
-    fn add(&mut self, asked: &ResourceName, address: &PciAddress, device: &Device, ledger: &AllocationLedger) {
+    fn add(
+        &mut self,
+        asked: &ResourceName,
+        address: &PciAddress,
+        device: &Device,
+        ledger: &AllocationLedger,
+        kubelet: Kubelet,
+    ) {
         let mut device = device.clone();
         let mut place = asked.clone();
         if let Some(given) = ledger.at(address) {
@@ -120,7 +136,13 @@ impl Placement {
                 Some(given) => Some(Note::OldNode { given, now }),
                 None => note,
             };
-            device.is_healthy &= !matches!(note, Some(Note::OfOthers { .. } | Note::OldNode { .. }));
+            device.is_healthy &= match (&note, kubelet) {
+                (Some(Note::OfOthers { .. }), _) | (Some(Note::OldNode { .. }), Kubelet::Tells) => false,
+                // Kubelet gives the device to no other pod by this name, and the agent lets no container start with the old node. Without
+                // kubelet's word the device would stay so for ever.
+                (Some(Note::OldNode { .. }), Kubelet::IsSilent) => true,
+                (Some(Note::Kept { .. } | Note::SharedNode { .. }) | None, _) => true,
+            };
             self.notes.extend(note.map(|note| (address.clone(), note)));
         }
         self.pools.entry(place).or_default().insert(address.clone(), device);
@@ -209,13 +231,13 @@ mod tests {
     fn a_device_that_a_pod_has_stays_in_its_pool_until_the_pod_has_ended() {
         let wanted = asked(&[(NEW, 6, link()), (NEW, 7, link())]);
         let mut ledger = given(&[(OLD, 6, None)]);
-        let placement = place(&wanted, &ledger);
+        let placement = place(&wanted, &ledger, Kubelet::Tells);
         assert_eq!(shown(&placement), [at(NEW, 7, true), at(OLD, 6, true)]);
         let note = placement.notes[&id(6)].to_string();
         assert!(note.contains("as example.com/old and not yet as example.com/new, because a pod has it"), "{note}");
         assert!(placement.is_about_pods());
         ledger.learn(&[], Duration::from_secs(60));
-        let placement = place(&wanted, &ledger);
+        let placement = place(&wanted, &ledger, Kubelet::Tells);
         assert_eq!(shown(&placement), [at(NEW, 6, true), at(NEW, 7, true)]);
         assert_eq!(placement.notes, BTreeMap::new());
     }
@@ -224,51 +246,54 @@ mod tests {
     fn a_device_that_another_plugin_gave_to_a_pod_is_given_to_no_other() {
         let mut ledger = AllocationLedger::default();
         ledger.learn(&[PodDevice { resource: "intel.com/sriov".to_owned(), device: id(6) }], Duration::ZERO);
-        let placement = place(&asked(&[(NEW, 6, link())]), &ledger);
+        let placement = place(&asked(&[(NEW, 6, link())]), &ledger, Kubelet::Tells);
         // A plugin of the agent for that resource would take it from the other one.
         assert_eq!(shown(&placement), [at(NEW, 6, false)]);
         assert!(placement.notes[&id(6)].to_string().contains("a pod has it as intel.com/sriov"));
         // An agent of before gave it by this name.
         ledger = AllocationLedger::default();
         ledger.learn(&[PodDevice { resource: NEW.to_owned(), device: id(6) }], Duration::ZERO);
-        assert_eq!(shown(&place(&asked(&[(NEW, 6, link())]), &ledger)), [at(NEW, 6, true)]);
+        assert_eq!(shown(&place(&asked(&[(NEW, 6, link())]), &ledger, Kubelet::Tells)), [at(NEW, 6, true)]);
     }
 
     #[test]
     fn a_device_whose_node_has_changed_is_given_to_no_pod_while_one_has_the_old_node() {
         let ledger = given(&[(NEW, 6, Some("/dev/vfio/3"))]);
-        let same = place(&asked(&[(NEW, 6, vfio(3))]), &ledger);
+        let same = place(&asked(&[(NEW, 6, vfio(3))]), &ledger, Kubelet::Tells);
         assert_eq!((shown(&same), same.is_about_pods()), (vec![at(NEW, 6, true)], false));
-        let other = place(&asked(&[(NEW, 6, vfio(5))]), &ledger);
+        let other = place(&asked(&[(NEW, 6, vfio(5))]), &ledger, Kubelet::Tells);
         assert_eq!((shown(&other), other.is_about_pods()), (vec![at(NEW, 6, false)], true));
         let note = other.notes[&id(6)].to_string();
         assert!(note.contains("as /dev/vfio/3, and by now it is /dev/vfio/5: delete that pod"), "{note}");
+        let unanswered = place(&asked(&[(NEW, 6, vfio(5))]), &ledger, Kubelet::IsSilent);
+        assert_eq!((shown(&unanswered), unanswered.is_about_pods()), (vec![at(NEW, 6, true)], true));
         // In its pool of before it is not better.
-        let moved = place(&asked(&[(OLD, 6, vfio(5))]), &ledger);
+        let moved = place(&asked(&[(OLD, 6, vfio(5))]), &ledger, Kubelet::Tells);
         assert_eq!(shown(&moved), [at(NEW, 6, false)]);
     }
 
     #[test]
     fn of_the_devices_of_a_group_one_is_offered_whatever_their_names_are() {
         let group = asked(&[(OLD, 7, vfio(3)), (NEW, 6, vfio(3)), (NEW, 8, vfio(4))]);
-        let placement = place(&group, &AllocationLedger::default());
+        let placement = place(&group, &AllocationLedger::default(), Kubelet::Tells);
         assert_eq!(shown(&placement), [at(NEW, 6, true), at(NEW, 8, true), at(OLD, 7, false)]);
         let note = placement.notes[&id(7)].to_string();
         assert!(note.contains("one IOMMU group with 0000:00:06.0, which pods can get: only one program"), "{note}");
         assert!(!placement.is_about_pods());
         // The one that a pod has stays.
-        let placement = place(&group, &given(&[(OLD, 7, Some("/dev/vfio/3"))]));
+        let placement = place(&group, &given(&[(OLD, 7, Some("/dev/vfio/3"))]), Kubelet::Tells);
         assert_eq!(shown(&placement), [at(NEW, 6, false), at(NEW, 8, true), at(OLD, 7, true)]);
         assert!(placement.is_about_pods());
         // A device that is not healthy is in nobody's way.
         let ill = Device { is_healthy: false, ..vfio(3) };
-        let placement = place(&asked(&[(NEW, 6, ill), (NEW, 7, vfio(3))]), &AllocationLedger::default());
+        let placement =
+            place(&asked(&[(NEW, 6, ill), (NEW, 7, vfio(3))]), &AllocationLedger::default(), Kubelet::Tells);
         assert_eq!(shown(&placement), [at(NEW, 6, false), at(NEW, 7, true)]);
     }
 
     #[test]
     fn a_device_of_a_group_is_not_offered_while_a_pod_has_another_that_is_offered_no_more() {
-        let placement = place(&asked(&[(NEW, 6, vfio(3))]), &given(&[(OLD, 7, Some("/dev/vfio/3"))]));
+        let placement = place(&asked(&[(NEW, 6, vfio(3))]), &given(&[(OLD, 7, Some("/dev/vfio/3"))]), Kubelet::Tells);
         assert_eq!(shown(&placement), [at(NEW, 6, false)]);
         assert!(placement.notes[&id(6)].to_string().contains("with 0000:00:07.0, which a pod has"));
     }
@@ -287,14 +312,17 @@ mod tests {
     proptest! {
         /// Kubelet gives healthy devices to pods, and names change. No device and no group is ever of two pods.
         #[test]
-        fn no_device_and_no_group_is_given_twice(turns in prop::collection::vec((devices(), any::<u8>(), any::<u8>()), 1..12)) {
+        fn no_device_and_no_group_is_given_twice(turns in prop::collection::vec((devices(), any::<u8>(), any::<u8>(), any::<bool>()), 1..12)) {
             let mut ledger = AllocationLedger::default();
             let mut pods: Vec<(PodDevice, Option<String>)> = Vec::new();
-            for (at, (wanted, choice, ends)) in turns.into_iter().enumerate() {
+            for (at, (wanted, choice, ends, is_told)) in turns.into_iter().enumerate() {
                 let now = Duration::from_secs(u64::try_from(at).unwrap_or_default() * 60);
                 let told: Vec<PodDevice> = pods.iter().map(|(pod, _)| pod.clone()).collect();
-                ledger.learn(&told, now);
-                let placement = place(&asked(&wanted), &ledger);
+                let kubelet = if is_told { Kubelet::Tells } else { Kubelet::IsSilent };
+                if is_told {
+                    ledger.learn(&told, now);
+                }
+                let placement = place(&asked(&wanted), &ledger, kubelet);
                 prop_assert_eq!(placement.pools.values().map(Pool::len).sum::<usize>(), wanted.len(), "each is in one pool");
                 let healthy: Vec<(String, PciAddress, Device)> = placement.pools.iter().flat_map(|(resource, pool)| {
                     let healthy = pool.iter().filter(|(_, device)| device.is_healthy);

@@ -4,7 +4,7 @@
 use crate::device_plugin::allocations_file::AllocationsFile;
 use crate::device_plugin::device_info_files;
 use crate::device_plugin::directory_events::DirectoryEvents;
-use crate::device_plugin::placement::{Note, Placement, place};
+use crate::device_plugin::placement::{Kubelet, Note, Placement, place};
 use crate::device_plugin::plugin::Plugin;
 use crate::device_plugin::pod_resources::PodResources;
 use crate::device_plugin::pool::{Pool, Pools};
@@ -134,7 +134,7 @@ struct Placer<'a> {
 impl Placer<'_> {
     /// The placement, and why kubelet did not answer.
     async fn place(&mut self, asked: &Pools) -> (Placement, Option<String>) {
-        let placement = place(asked, &self.allocations.ledger());
+        let placement = place(asked, &self.allocations.ledger(), Kubelet::Tells);
         if asked.is_empty() || self.has_asked && !placement.is_about_pods() {
             return (placement, None);
         }
@@ -143,13 +143,13 @@ impl Placer<'_> {
                 self.has_asked = true;
                 self.said.forget();
                 self.allocations.learn(&devices);
-                (place(asked, &self.allocations.ledger()), None)
+                (place(asked, &self.allocations.ledger(), Kubelet::Tells), None)
             }
             Err(error) => {
                 if self.said.is_new(&error) {
                     tracing::warn!(error, "kubelet cannot be asked which devices pods have");
                 }
-                (place(asked, &self.allocations.ledger()), Some(error))
+                (place(asked, &self.allocations.ledger(), Kubelet::IsSilent), Some(error))
             }
         }
     }

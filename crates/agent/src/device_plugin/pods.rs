@@ -8,7 +8,7 @@ use crate::device_plugin::device_info_files::synchronize;
 use crate::device_plugin::doctor::{Seen, SeenWay};
 use crate::device_plugin::kubelet_look;
 use crate::device_plugin::offer::pools;
-use crate::device_plugin::placement::{Placement, place};
+use crate::device_plugin::placement::{Kubelet, Placement, place};
 use crate::device_plugin::plugins::{Notes, PluginDirectories, Plugins, Waker};
 use crate::device_plugin::pool::Pools;
 use crate::device_plugin::refusal::{Refusal, Refused};
@@ -113,7 +113,7 @@ impl Pods {
             }
             Way::SriovConfig(path) => {
                 // What pods have, that plugin knows.
-                let Placement { pools, notes } = place(&pools, &AllocationLedger::default());
+                let Placement { pools, notes } = place(&pools, &AllocationLedger::default(), Kubelet::Tells);
                 self.notes = notes.into_iter().map(|(device, note)| (device, note.to_string())).collect();
                 store_in(path, &pools)
             }
@@ -139,7 +139,7 @@ impl Pods {
             Way::Plugins { directories, .. } => allocations_file::stored(&directories.state),
             Way::SriovConfig(_) => AllocationLedger::default(),
         };
-        let placement = place(&pools(&candidates.enis, look), &ledger);
+        let placement = place(&pools(&candidates.enis, look), &ledger, Kubelet::Tells);
         let way = match &self.way {
             Way::Plugins { directories, .. } => SeenWay::Plugins(kubelet_look::look(&directories.kubelet)),
             Way::SriovConfig(path) => SeenWay::SriovConfig {
@@ -200,12 +200,17 @@ fn offer_by(
 }
 
 /// Takes back what lies on the node for pods. The sockets go with the agent. The result is what was done, or why not.
-pub fn take_back(device_info: &Path, sriov_config: Option<&Path>) -> Vec<Result<String, String>> {
+pub fn take_back(device_info: &Path, state_dir: &Path, sriov_config: Option<&Path>) -> Vec<Result<String, String>> {
     let mut results = Vec::new();
     match synchronize(device_info, &Pools::new()) {
         Ok(0) => {}
         Ok(count) => results.push(Ok(format!("remove {count} device-info files"))),
         Err(error) => results.push(Err(format!("remove the device-info files in {}: {error}", device_info.display()))),
+    }
+    match allocations_file::remove(state_dir) {
+        Ok(false) => {}
+        Ok(true) => results.push(Ok("remove the ledger of what pods have".to_owned())),
+        Err(error) => results.push(Err(format!("remove the ledger of what pods have: {error}"))),
     }
     match sriov_config.map(|path| store(path, &Pools::new()).map(|stored| (path, stored.is_changed))) {
         None | Some(Ok((_, false))) => {}
