@@ -130,8 +130,8 @@ impl Placement {
                 Ok(resource) if resource == *asked => None,
                 Ok(_) | Err(_) => Some(Note::OfOthers { resource: given.resource.clone() }),
             };
-            // Of an interface there is nothing that could be old.
-            let old = given.node.clone().filter(|node| Some(node) != now.as_ref());
+            // Of an interface there is nothing that could be old. What makes a device unhealthy is said elsewhere.
+            let old = given.node.clone().filter(|node| device.is_healthy && Some(node) != now.as_ref());
             let note = match old {
                 Some(given) => Some(Note::OldNode { given, now }),
                 None => note,
@@ -267,6 +267,8 @@ mod tests {
         assert!(note.contains("as /dev/vfio/3, and by now it is /dev/vfio/5: delete that pod"), "{note}");
         let unanswered = place(&asked(&[(NEW, 6, vfio(5))]), &ledger, Kubelet::IsSilent);
         assert_eq!((shown(&unanswered), unanswered.is_about_pods()), (vec![at(NEW, 6, true)], true));
+        let ill = Device { is_healthy: false, ..link() };
+        assert_eq!(place(&asked(&[(NEW, 6, ill)]), &ledger, Kubelet::Tells).notes, BTreeMap::new(), "its condition says why");
         // In its pool of before it is not better.
         let moved = place(&asked(&[(OLD, 6, vfio(5))]), &ledger, Kubelet::Tells);
         assert_eq!(shown(&moved), [at(NEW, 6, false)]);

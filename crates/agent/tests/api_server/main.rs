@@ -110,15 +110,16 @@ fn a_device_that_was_given_back_by_an_agent_that_was_killed_is_reported_by_the_n
     rig.turn(&[vfio]);
     assert_eq!(tree.driver(&address(1)).as_deref(), Some("vfio-pci"));
     let mut object = attached();
-    let mut agent = rig.agent();
+    let boot_id = rig.agent().boot_id().to_owned();
     object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     object["metadata"]["finalizers"] = json!(["networking.k8s.aws/eni"]);
     object["status"]["node"] = json!({
-        "driver": "vfio-pci", "pciAddress": address(1), "macAddress": "02:00:00:00:00:01", "bootID": agent.boot_id(),
+        "driver": "vfio-pci", "pciAddress": address(1), "macAddress": "02:00:00:00:00:01", "bootID": boot_id,
     });
     rig.turn(&[]);
     assert_eq!(tree.driver(&address(1)).as_deref(), Some("ena"));
     assert!(!rig.directories().state.join("bindings.json").exists(), "the ledger knows nothing of it");
+    let mut agent = rig.agent();
 
     let state = Arc::new(Mutex::new(State { objects: vec![object], version: 7, ..State::default() }));
     let for_service = Arc::clone(&state);
