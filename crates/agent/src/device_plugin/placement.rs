@@ -268,7 +268,11 @@ mod tests {
         let unanswered = place(&asked(&[(NEW, 6, vfio(5))]), &ledger, Kubelet::IsSilent);
         assert_eq!((shown(&unanswered), unanswered.is_about_pods()), (vec![at(NEW, 6, true)], true));
         let ill = Device { is_healthy: false, ..link() };
-        assert_eq!(place(&asked(&[(NEW, 6, ill)]), &ledger, Kubelet::Tells).notes, BTreeMap::new(), "its condition says why");
+        assert_eq!(
+            place(&asked(&[(NEW, 6, ill)]), &ledger, Kubelet::Tells).notes,
+            BTreeMap::new(),
+            "its condition says why"
+        );
         // In its pool of before it is not better.
         let moved = place(&asked(&[(OLD, 6, vfio(5))]), &ledger, Kubelet::Tells);
         assert_eq!(shown(&moved), [at(NEW, 6, false)]);
