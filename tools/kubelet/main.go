@@ -18,6 +18,9 @@
 //	capacity                               what the Node's status would have
 //	pod NAME RESOURCE COUNT                admits a pod with one container
 //	end NAME                               the pod has ended
+//
+// A pod that is admitted for a second time is one of a kubelet that has restarted: it gets what it was given before. While the manager runs,
+// it serves kubelet's pod-resources API at pod-resources/kubelet.sock below the directory. The pod agent is always there.
 package main
 
 import (

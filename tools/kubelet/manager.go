@@ -1,17 +1,24 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"sync"
 
 	cadvisor "github.com/google/cadvisor/info/v1"
+	"google.golang.org/grpc"
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
+	resources "k8s.io/kubelet/pkg/apis/podresources/v1"
+	"k8s.io/kubernetes/pkg/kubelet/apis/podresources"
 	"k8s.io/kubernetes/pkg/kubelet/cm/containermap"
 	"k8s.io/kubernetes/pkg/kubelet/cm/devicemanager"
 	"k8s.io/kubernetes/pkg/kubelet/cm/topologymanager"
@@ -21,6 +28,7 @@ import (
 // process needs a mount namespace in which /var/lib/kubelet/device-plugins is the directory of the test.
 type manager struct {
 	kubelet *devicemanager.ManagerImpl
+	server  *grpc.Server
 
 	mutex sync.Mutex
 	pods  map[string]*core.Pod
@@ -47,7 +55,75 @@ func (m *manager) start() error {
 		return err
 	}
 	m.kubelet = kubelet
+	// A pod without devices, as the agent's own is.
+	m.mutex.Lock()
+	m.pods["agent"] = &core.Pod{ObjectMeta: meta.ObjectMeta{Name: "agent", Namespace: "ns", UID: "agent"}}
+	m.mutex.Unlock()
+	if err := m.servePodResources(); err != nil {
+		return err
+	}
 	return kubelet.Start(m.activePods, allReady{}, containermap.NewContainerMap(), sets.New[string]())
+}
+
+// The directory of the sockets is that of the device plugins, because the test sees no other directory of this mount namespace.
+const podResourcesSocket = "/var/lib/kubelet/device-plugins/pod-resources/kubelet.sock"
+
+// servePodResources serves kubelet's own pod-resources API.
+func (m *manager) servePodResources() error {
+	if err := os.MkdirAll(filepath.Dir(podResourcesSocket), 0o750); err != nil {
+		return err
+	}
+	if err := os.Remove(podResourcesSocket); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	listener, err := net.Listen("unix", podResourcesSocket)
+	if err != nil {
+		return err
+	}
+	m.server = grpc.NewServer()
+	resources.RegisterPodResourcesListerServer(m.server, podresources.NewV1PodResourcesServer(context.Background(),
+		podresources.PodResourcesProviders{Pods: m, Devices: m, Cpus: noOther{}, Memory: noOther{}, DynamicResources: noOther{}}))
+	go func() { _ = m.server.Serve(listener) }()
+	return nil
+}
+
+// What the pod-resources API asks of the rest of kubelet.
+
+func (m *manager) GetActivePods() []*core.Pod { return m.activePods() }
+func (m *manager) GetPods() []*core.Pod       { return m.activePods() }
+func (m *manager) GetPodByName(_, name string) (*core.Pod, bool) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	pod, ok := m.pods[name]
+	return pod, ok
+}
+func (m *manager) UpdateAllocatedDevices() { m.kubelet.UpdateAllocatedDevices() }
+func (m *manager) GetDevices(podUID, container string) []*resources.ContainerDevices {
+	return devicesOf(m.kubelet.GetDevices(podUID, container))
+}
+func (m *manager) GetAllocatableDevices() []*resources.ContainerDevices {
+	return devicesOf(m.kubelet.GetAllocatableDevices())
+}
+
+func devicesOf(instances devicemanager.ResourceDeviceInstances) []*resources.ContainerDevices {
+	var devices []*resources.ContainerDevices
+	for name, ofResource := range instances {
+		for id := range ofResource {
+			devices = append(devices, &resources.ContainerDevices{ResourceName: name, DeviceIds: []string{id}})
+		}
+	}
+	return devices
+}
+
+// noOther is a node without processors and memory of its own for pods, and without claims.
+type noOther struct{}
+
+func (noOther) GetCPUs(_, _ string) []int64                        { return nil }
+func (noOther) GetAllocatableCPUs() []int64                        { return nil }
+func (noOther) GetMemory(_, _ string) []*resources.ContainerMemory { return nil }
+func (noOther) GetAllocatableMemory() []*resources.ContainerMemory { return nil }
+func (noOther) GetDynamicResources(_ *core.Pod, _ *core.Container) []*resources.DynamicResource {
+	return nil
 }
 
 func (m *manager) capacity() {
@@ -81,12 +157,17 @@ func (m *manager) pod(name, wanted string, count string) error {
 		}
 	}
 	sort.Strings(line.Hints)
-	if err := m.kubelet.Allocate(pod, c); err != nil {
-		return err
-	}
+	// Kubelet knows a pod before it admits it.
 	m.mutex.Lock()
+	_, isKnown := m.pods[name]
 	m.pods[name] = pod
 	m.mutex.Unlock()
+	if err := m.kubelet.Allocate(pod, c); err != nil {
+		if !isKnown {
+			m.end(name)
+		}
+		return err
+	}
 	options, err := m.kubelet.GetDeviceRunContainerOptions(pod, c)
 	if err != nil {
 		return err
@@ -103,11 +184,18 @@ func (m *manager) pod(name, wanted string, count string) error {
 	return nil
 }
 
+func (m *manager) end(name string) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	delete(m.pods, name)
+}
+
 func (m *manager) run(words []string) error {
 	switch {
 	case words[0] == "start":
 		return m.start()
 	case words[0] == "stop":
+		m.server.Stop()
 		return m.kubelet.Stop()
 	case words[0] == "capacity":
 		m.capacity()
@@ -115,9 +203,7 @@ func (m *manager) run(words []string) error {
 	case words[0] == "pod" && len(words) == 4:
 		return m.pod(words[1], words[2], words[3])
 	case words[0] == "end" && len(words) == 2:
-		m.mutex.Lock()
-		delete(m.pods, words[1])
-		m.mutex.Unlock()
+		m.end(words[1])
 		return nil
 	}
 	return fmt.Errorf("unknown command %s", strconv.Quote(words[0]))

@@ -1,6 +1,7 @@
 //! The command line. Every flag has an environment variable.
 
 use crate::device_plugin::plugins::PluginDirectories;
+use crate::device_plugin::pod_resources::PodResources;
 use crate::device_plugin::pods::{Pods, take_back};
 use crate::dpdk::settings::DpdkSettings;
 use crate::node_agent::Directories;
@@ -94,6 +95,12 @@ pub struct Options {
     /// Where kubelet has the sockets of device plugins. `run` offers there the ENIs that have a dpdkResourceName.
     #[arg(long, env = "KUBELET_DIR", default_value = "/var/lib/kubelet/device-plugins", global = true)]
     pub kubelet_dir: PathBuf,
+    /// Kubelet's socket that tells which devices pods have. A device stays where a pod has got it.
+    #[arg(long, env = "POD_RESOURCES", default_value = "/var/lib/kubelet/pod-resources/kubelet.sock", global = true)]
+    pub pod_resources: PathBuf,
+    /// The name of the agent's own pod: kubelet knows the pods of the node when it tells of this one.
+    #[arg(long, env = "POD_NAME", global = true)]
+    pub pod_name: Option<String>,
     /// Where Multus reads device-info files.
     #[arg(long, env = "DEVICE_INFO_DIR", default_value = "/var/run/k8s.cni.cncf.io/devinfo/dp", global = true)]
     pub device_info_dir: PathBuf,
@@ -139,15 +146,24 @@ impl Options {
         match &self.sriov_config {
             Some(path) => Pods::with_sriov_config(&self.sysfs_root, path.clone()),
             None => {
-                let (kubelet, device_info) = (self.kubelet_dir.clone(), self.device_info_dir.clone());
-                Pods::with_plugins(&self.sysfs_root, PluginDirectories { kubelet, device_info })
+                let directories = PluginDirectories {
+                    kubelet: self.kubelet_dir.clone(),
+                    device_info: self.device_info_dir.clone(),
+                    sysfs: self.sysfs_root.clone(),
+                    state: self.state_dir.clone(),
+                    pod_resources: PodResources {
+                        socket: self.pod_resources.clone(),
+                        own_pod: self.pod_name.clone().filter(|name| !name.is_empty()),
+                    },
+                };
+                Pods::with_plugins(&self.sysfs_root, directories)
             }
         }
     }
 
     /// Takes back what lies on the node for pods.
     pub fn take_back_from_pods(&self) -> Vec<Result<String, String>> {
-        take_back(&self.device_info_dir, self.sriov_config.as_deref())
+        take_back(&self.device_info_dir, &self.state_dir, self.sriov_config.as_deref())
     }
 
     /// The directories.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::thread::Builder;
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
 
-/// The events of the kernel. The end of a step for DPDK is an event, too: the kernel sends none when a process lets a device go.
+/// The events of the kernel. The end of a step for DPDK is an event, too: the kernel sends none when a process lets a device go. So is a
+/// device that is offered to pods in another way, because a pod has ended, for example.
 ///
 /// # Errors
 /// If the kernel allows no socket for the events of links. Without those of PCI devices, the agent goes on.
@@ -18,11 +19,15 @@ pub fn kernel_events(agent: &mut NodeAgent) -> Result<Receiver<Event>, AgentErro
     let socket = EventSocket::open()?;
     let (send, receive) = channel(1);
     let weak = send.downgrade();
-    agent.binder().set_waker(Arc::new(move || {
+    let waker = Arc::new(move || {
         if let Some(send) = weak.upgrade() {
             let _ = send.try_send(Event::Changed);
         }
-    }));
+    });
+    agent.binder().set_waker(waker.clone());
+    if let Some(pods) = agent.pods() {
+        pods.set_waker(waker);
+    }
     match UeventSocket::open("pci") {
         Ok(devices) => {
             let weak = send.downgrade();

@@ -3,7 +3,7 @@
 use crate::apply::{Applied, FailedStep, StepCount, apply};
 use crate::device_plugin::pods::Pods;
 use crate::dpdk::binder::Binder;
-use crate::dpdk::planner::{DpdkPlan, Verdict};
+use crate::dpdk::plan::{DpdkPlan, Verdict};
 use crate::dpdk::settings::DpdkSettings;
 use crate::ledger_file::LedgerFile;
 use crate::netlink::{NetlinkError, NetlinkSocket, dump};
@@ -111,6 +111,11 @@ impl NodeAgent {
     /// Why an ENI with a resource name is not offered to pods.
     pub fn refusal_of_pods(&self, uid: &str) -> Option<String> {
         self.pods.as_ref()?.refusal(uid)
+    }
+
+    /// What a person should know of an ENI that is offered to pods.
+    pub fn note_of_pods(&self, uid: &str) -> Option<String> {
+        self.pods.as_ref()?.note(uid)
     }
 
     /// Whether an ENI is not offered to pods for a reason whose end no event tells.

@@ -2,6 +2,8 @@
 //! reads it.
 
 use crate::dpdk::driver::DpdkDriver;
+use crate::pci_address::PciAddress;
+use std::fmt;
 
 /// The IOMMU group of a device. Its number is of this boot and of this binding: it is never stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,28 @@ impl IommuGroup {
     }
 }
 
+/// A device of an IOMMU group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupDevice {
+    /// The device.
+    pub address: PciAddress,
+    /// Its driver.
+    pub driver: String,
+}
+
+impl GroupDevice {
+    /// Whether a device with this driver leaves its group to programs: those of vfio, and those that use no memory of the node.
+    pub fn leaves_group(driver: &str) -> bool {
+        driver.contains("vfio") || matches!(driver, "pci-stub" | "pcieport")
+    }
+}
+
+impl fmt::Display for GroupDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.address, self.driver)
+    }
+}
+
 /// One PCI device.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PciDevice {
@@ -43,6 +67,9 @@ pub struct PciDevice {
     pub numa_node: Option<u32>,
     /// The IOMMU group.
     pub iommu_group: Option<IommuGroup>,
+    /// The other devices of its IOMMU group that the kernel uses itself, with their drivers. While there is one, no program can open the
+    /// group.
+    pub group_in_use: Vec<GroupDevice>,
     /// The names of its links, in the network namespace of sysfs.
     pub links: Vec<String>,
     /// The names of its uio devices, such as uio0.
@@ -53,6 +80,11 @@ impl PciDevice {
     /// Whether the driver gives the device to user space.
     pub fn has_dpdk_driver(&self) -> bool {
         self.driver.as_deref().is_some_and(DpdkDriver::is_name)
+    }
+
+    /// Whether the device has a driver, and the kernel itself uses it.
+    pub fn has_kernel_driver(&self) -> bool {
+        self.driver.is_some() && !self.has_dpdk_driver()
     }
 
     /// The files of `/dev` by which a program holds the device.

@@ -2,7 +2,7 @@
 //! except [`driver_override`].
 
 use crate::pci_address::PciAddress;
-use crate::pci_device::{IommuGroup, PciDevice};
+use crate::pci_device::{GroupDevice, IommuGroup, PciDevice};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 use std::fs;
@@ -28,9 +28,18 @@ pub fn read(sysfs: &Path, address: &PciAddress) -> Option<PciDevice> {
             number,
             is_noiommu: text(&group.join("name")).is_some_and(|name| name == "vfio-noiommu"),
         }),
+        group_in_use: group_in_use(sysfs, address),
         links: file_names(&directory.join("net")),
         uio: file_names(&directory.join("uio")),
     })
+}
+
+/// The other devices of the IOMMU group that keep programs from it.
+fn group_in_use(sysfs: &Path, address: &PciAddress) -> Vec<GroupDevice> {
+    let names = file_names(&directory(sysfs, address).join("iommu_group/devices"));
+    let others = names.iter().filter_map(|name| name.parse::<PciAddress>().ok()).filter(|other| other != address);
+    let with_driver = others.filter_map(|address| Some(GroupDevice { driver: driver(sysfs, &address)?, address }));
+    with_driver.filter(|other| !GroupDevice::leaves_group(&other.driver)).collect()
 }
 
 /// Reads the driver of a device.
@@ -140,6 +149,26 @@ mod tests {
             ..PciDevice::default()
         };
         assert_eq!(read_it(&root), expected);
+    }
+
+    #[test]
+    fn the_devices_that_keep_programs_from_a_group_are_those_that_the_kernel_uses() {
+        let (root, device) = sysfs("group");
+        let group = root.join("kernel/iommu_groups/7");
+        symlink(&group, device.join("iommu_group")).unwrap();
+        let drivers =
+            [(6, Some("vfio-pci")), (7, Some("ena")), (8, None), (1, Some("pcieport")), (9, Some("pci-stub"))];
+        for (number, driver) in drivers {
+            let name = format!("0000:00:0{number}.0");
+            fs::create_dir_all(group.join("devices").join(&name)).unwrap();
+            let other = root.join("bus/pci/devices").join(&name);
+            fs::create_dir_all(&other).unwrap();
+            if let Some(driver) = driver {
+                symlink(format!("../../../../bus/pci/drivers/{driver}"), other.join("driver")).unwrap();
+            }
+        }
+        let said: Vec<String> = read_it(&root).group_in_use.iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["0000:00:07.0 (ena)"]);
     }
 
     #[test]

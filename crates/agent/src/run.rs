@@ -4,6 +4,7 @@ use crate::attachments_file;
 use crate::device_plugin::candidates::{Found, candidates, reported_device};
 use crate::dpdk::attempts::HELD_WAIT;
 use crate::dpdk::obstacle::DpdkObstacle;
+use crate::dpdk::reported_device::ReportedDevice;
 use crate::events::{Said, publish};
 use crate::kernel_events::kernel_events;
 use crate::metrics::AgentMetrics;
@@ -70,6 +71,8 @@ pub async fn with_api_server(
                 let entries = attachments.entries();
                 let is_watched = |uid: &str| entries.is_some_and(|all| all.values().any(|entry| entry.uid == uid));
                 agent.binder().keep_given_back(is_watched);
+                let reported = reported_devices(entries, agent.boot_id());
+                agent.binder().set_reported(reported);
                 let turn = turn(agent, &wanted, metrics);
                 offer_to_pods(agent, &turn, &wanted, entries);
                 turns.done(next_turn(&mut pace, turns.now(), &turn, agent.needs_look_for_pods()));
@@ -146,6 +149,15 @@ pub async fn with_file(
             }
         }
     }
+}
+
+/// The devices that the last reports of ENIAttachments that are being deleted have as bound.
+fn reported_devices(entries: Option<&BTreeMap<String, Entry>>, boot_id: &str) -> Vec<ReportedDevice> {
+    let deleted = entries.into_iter().flatten().filter(|(_, entry)| entry.wanted.is_none());
+    let read = |(name, entry): (&String, &Entry)| {
+        ReportedDevice::read(name, &entry.uid, entry.reported.node.as_ref()?, boot_id)
+    };
+    deleted.filter_map(read).collect()
 }
 
 /// One turn. A node that cannot be observed now is looked at again later.
@@ -235,7 +247,10 @@ fn reports(
             let status = agent_status(report, &turn.failed, agent.boot_id());
             let status = match agent.refusal_of_pods(&report.uid) {
                 Some(why) => status.not_offered(&why),
-                None => status,
+                None => match agent.note_of_pods(&report.uid) {
+                    Some(note) => status.with_note(&note),
+                    None => status,
+                },
             };
             let next = difference(&status, report.generation, entry, Timestamp::now());
             let next = next.filter(|_| writes.start(&entry.uid, now));

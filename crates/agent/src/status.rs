@@ -20,9 +20,14 @@ const MESSAGE: usize = 1024;
 
 impl AgentStatus {
     /// The same, and the message says why the ENI is not offered to pods. The status of the condition stays: the node can use the ENI.
-    pub fn not_offered(mut self, why: &str) -> Self {
+    pub fn not_offered(self, why: &str) -> Self {
+        self.with_note(&format!("the ENI is not offered to pods: {why}"))
+    }
+
+    /// The same, and the message has this besides.
+    pub fn with_note(mut self, note: &str) -> Self {
         let message = shortened(self.configured.message, MESSAGE / 2);
-        self.configured.message = shortened(format!("{message}; the ENI is not offered to pods: {why}"), MESSAGE);
+        self.configured.message = shortened(format!("{message}; {note}"), MESSAGE);
         self.node.message = Some(self.configured.message.clone());
         self
     }

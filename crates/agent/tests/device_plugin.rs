@@ -6,10 +6,13 @@ mod kubelet;
 
 use kubelet::{Kubelet, directory};
 use multi_eni_agent::device_plugin::plugins::{PluginDirectories, Plugins};
+use multi_eni_agent::device_plugin::pod_resources::PodResources;
 use multi_eni_agent::device_plugin::pool::{Access, Device, Pool, Pools};
 use serde_json::json;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 const FAST: &str = "example.com/fast";
@@ -19,6 +22,14 @@ const B: &str = "0000:00:07.0";
 
 fn device(is_healthy: bool, numa_node: Option<u32>, access: Access) -> Device {
     Device { is_healthy, numa_node, driver: Some("ena".to_owned()), access }
+}
+
+/// sysfs shows the device with vfio-pci and this IOMMU group.
+fn put_in_group(kubelet: &Kubelet, device: &str, group: u8) {
+    let directory = kubelet.directory.join("sys/bus/pci/devices").join(device);
+    fs::create_dir_all(&directory).unwrap();
+    symlink("../../../../bus/pci/drivers/vfio-pci", directory.join("driver")).unwrap();
+    symlink(format!("../../../../kernel/iommu_groups/{group}"), directory.join("iommu_group")).unwrap();
 }
 
 fn pools(resource: &str, devices: Vec<(&str, Device)>) -> Pools {
@@ -35,9 +46,19 @@ fn device_info(directory: &Path) -> PathBuf {
     directory.join("devinfo")
 }
 
+/// The agent's directories are below that of kubelet, which removes sockets alone when it starts.
+fn directories(kubelet: &Path, device_info: PathBuf) -> PluginDirectories {
+    PluginDirectories {
+        kubelet: kubelet.to_owned(),
+        device_info,
+        sysfs: kubelet.join("sys"),
+        state: kubelet.join("state"),
+        pod_resources: PodResources { socket: kubelet.join("pod-resources/kubelet.sock"), own_pod: None },
+    }
+}
+
 fn plugins(directory: &Path) -> Plugins {
-    let directories = PluginDirectories { kubelet: directory.to_owned(), device_info: device_info(directory) };
-    Plugins::start(directories).unwrap()
+    Plugins::start(directories(directory, device_info(directory)), Arc::new(|| ())).unwrap()
 }
 
 /// A kubelet that serves, and the plugins with these pools.
@@ -63,7 +84,7 @@ fn containers_get_what_the_sriov_network_device_plugin_gives() {
     ));
     let connected = kubelet.connected(FAST);
     assert_eq!(connected["endpoint"], SOCKET);
-    assert_eq!(connected["options"], json!({ "preStartRequired": false, "getPreferredAllocationAvailable": true }));
+    assert_eq!(connected["options"], json!({ "preStartRequired": true, "getPreferredAllocationAvailable": true }));
     let list = kubelet.devices(FAST, &[(A, true), (B, true), ("0000:00:08.0", true), ("0000:00:09.0", false)]);
     let numa: Vec<_> = list["devices"].as_array().unwrap().iter().map(|device| device["numa"].clone()).collect();
     assert_eq!(
@@ -92,6 +113,7 @@ fn containers_get_what_the_sriov_network_device_plugin_gives() {
     }
     let preferred = kubelet.run(&format!("prefer {FAST} 1 {B},{A}")).unwrap().unwrap();
     assert_eq!(preferred["preferred"], json!([B]));
+    put_in_group(&kubelet, A, 3);
     assert!(kubelet.run(&format!("prestart {FAST} {A}")).unwrap().is_some());
     let file = device_info(&kubelet.directory).join(format!("example.com-fast-{A}-device.json"));
     let info: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
@@ -188,8 +210,7 @@ fn a_socket_that_somebody_removes_is_made_again_and_the_connection_stays() {
 fn kubelet_may_come_after_the_agent_and_its_directory_too() {
     let parent = directory();
     let later = parent.join("d");
-    let plugins =
-        Plugins::start(PluginDirectories { kubelet: later.clone(), device_info: parent.join("devinfo") }).unwrap();
+    let plugins = Plugins::start(directories(&later, parent.join("devinfo")), Arc::new(|| ())).unwrap();
     plugins.offer(one());
     std::thread::sleep(Duration::from_secs(1));
     fs::create_dir(&later).unwrap();
@@ -255,6 +276,8 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[test]
 fn pods_of_kubelets_device_manager_get_devices_through_restarts_of_both() {
     let mut kubelet = Kubelet::whole(&directory());
+    put_in_group(&kubelet, A, 3);
+    put_in_group(&kubelet, B, 4);
     kubelet.run("start").unwrap();
     let offered = || {
         let vfio = |group: u8| {

@@ -76,6 +76,8 @@ reasons! {
     DriverMissing = "DriverMissing",
     /// vfio-pci needs an IOMMU, or its mode without one.
     NoIommu = "NoIommu",
+    /// The kernel uses another device of the IOMMU group.
+    GroupInUse = "GroupInUse",
     /// `dpdkPCIAddress` is not the ENI's device.
     PciAddressMismatch = "PCIAddressMismatch",
     /// The link is not on a PCI device.

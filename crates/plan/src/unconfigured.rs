@@ -61,7 +61,10 @@ fn is_lasting(reason: ConfiguredReason) -> bool {
         ConfiguredReason::SeveralLinks | ConfiguredReason::HasDefaultRoute | ConfiguredReason::IsPort => true,
         ConfiguredReason::MtuOutOfBounds | ConfiguredReason::InterfaceNameTaken => true,
         ConfiguredReason::RouteCoversNode | ConfiguredReason::ForeignRule | ConfiguredReason::ForeignRoute => true,
-        ConfiguredReason::DriverUnknown | ConfiguredReason::DriverMissing | ConfiguredReason::NoIommu => true,
+        ConfiguredReason::DriverUnknown
+        | ConfiguredReason::DriverMissing
+        | ConfiguredReason::NoIommu
+        | ConfiguredReason::GroupInUse => true,
         ConfiguredReason::PciAddressMismatch | ConfiguredReason::NotPci | ConfiguredReason::NotOurs => true,
         ConfiguredReason::SysfsReadOnly | ConfiguredReason::LinkInUse => true,
         // The agent tries these again, and an Event asks a person to end the program that has the device, or to look at the failed step.

@@ -3,6 +3,7 @@
 
 use crate::device_plugin::candidates::{Candidate, Candidates};
 use crate::device_plugin::offer::fault;
+use crate::device_plugin::placement::Note;
 use crate::device_plugin::resource_name::ResourceName;
 use crate::device_plugin::sriov_config_file::Preview;
 use crate::pci_address::PciAddress;
@@ -17,6 +18,8 @@ pub struct Seen {
     pub candidates: Candidates,
     /// Their devices, as sysfs shows them.
     pub devices: BTreeMap<PciAddress, PciDevice>,
+    /// Why some are not offered as they are asked for.
+    pub notes: BTreeMap<PciAddress, Note>,
     /// How pods get them.
     pub way: SeenWay,
 }
@@ -72,7 +75,8 @@ pub fn text(seen: &Seen) -> String {
     for resource in resources {
         let _ = writeln!(out, "  {resource}:");
         for eni in seen.candidates.enis.iter().filter(|eni| eni.resource == *resource) {
-            let _ = writeln!(out, "    {}", device_text(eni, seen.devices.get(&eni.device)));
+            let _ =
+                writeln!(out, "    {}", device_text(eni, seen.devices.get(&eni.device), seen.notes.get(&eni.device)));
         }
     }
     let taken = |eni: &&Candidate| match &seen.way {
@@ -128,7 +132,7 @@ fn sriov_text(out: &mut String, path: &str, preview: &Result<Preview, String>) {
     }
 }
 
-fn device_text(eni: &Candidate, device: Option<&PciDevice>) -> String {
+fn device_text(eni: &Candidate, device: Option<&PciDevice>, note: Option<&Note>) -> String {
     let mut out = format!("{} of {}: ", eni.device, eni.attachment);
     if let Some(device) = device {
         let links = if device.links.is_empty() { "no link here".to_owned() } else { device.links.join(", ") };
@@ -138,12 +142,11 @@ fn device_text(eni: &Candidate, device: Option<&PciDevice>) -> String {
             None => write!(out, "no NUMA node, "),
         };
     }
-    match fault(eni.is_configured, device) {
-        None => out.push_str("healthy"),
-        Some(fault) => {
-            let _ = write!(out, "unhealthy: {fault}");
-        }
-    }
+    let _ = match (fault(eni.is_configured, device), note) {
+        (None, None) => write!(out, "healthy"),
+        (None, Some(note)) => write!(out, "{note}"),
+        (Some(fault), _) => write!(out, "unhealthy: {fault}"),
+    };
     out
 }
 
@@ -180,9 +183,22 @@ mod tests {
                 enis: vec![eni(5, "a", true), eni(6, "a", true), eni(7, "a", true), eni(8, "example.com/b", false)],
                 refused: vec![refused],
             },
+            notes: BTreeMap::new(),
             devices: devices.map(|(number, device)| (eni(number, "a", true).device, device)).into(),
             way,
         }
+    }
+
+    #[test]
+    fn a_device_that_is_not_offered_as_it_is_asked_for_says_so() {
+        let (node, with) = ("/dev/vfio/3".to_owned(), "0000:00:06.0".parse().unwrap());
+        let note = Note::SharedNode { node, with, is_held: false };
+        let path = "/k/kubelet.sock".to_owned();
+        let kubelet = SeenKubelet { path, socket: SeenSocket::Missing, may_write: Ok(()), others: Vec::new() };
+        let mut seen = seen(SeenWay::Plugins(kubelet));
+        seen.notes.insert(eni(5, "a", true).device, note.clone());
+        let said = text(&seen);
+        assert!(said.contains(&format!("0000:00:05.0 of eni-5: ens5, ena, NUMA node 1, {note}\n")), "{said}");
     }
 
     const DEVICES: &str = "Resources of this node: 2\n\

@@ -1,4 +1,4 @@
-//! The one call that a plugin makes: Register, at kubelet's socket.
+//! Calls at sockets of kubelet. The one call that a plugin makes is Register.
 
 use crate::device_plugin::messages::{Empty, RegisterRequest};
 use http::uri::PathAndQuery;
@@ -27,6 +27,18 @@ pub async fn register(socket: &Path, request: RegisterRequest) -> Result<(), Str
 }
 
 async fn call(socket: &Path, request: RegisterRequest) -> Result<(), String> {
+    unary::<_, Empty>(socket, "/v1beta1.Registration/Register", request).await.map(|_| ())
+}
+
+/// Makes one call with one message, on a connection of its own.
+///
+/// # Errors
+/// A sentence, if kubelet cannot be reached or refuses.
+pub async fn unary<Q, A>(socket: &Path, path: &'static str, request: Q) -> Result<A, String>
+where
+    Q: prost::Message + Default + Send + Sync + 'static,
+    A: prost::Message + Default + Send + Sync + 'static,
+{
     let socket = socket.to_owned();
     let connect = service_fn(move |_: Uri| {
         let socket = socket.clone();
@@ -37,10 +49,10 @@ async fn call(socket: &Path, request: RegisterRequest) -> Result<(), String> {
     let channel = endpoint.connect_with_connector(connect).await.map_err(|error| causes(&error))?;
     let mut client = Grpc::new(channel);
     client.ready().await.map_err(|error| causes(&error))?;
-    let path = PathAndQuery::from_static("/v1beta1.Registration/Register");
-    let codec = ProstCodec::<RegisterRequest, Empty>::default();
-    client.unary(tonic::Request::new(request), path, codec).await.map_err(|status| status.message().to_owned())?;
-    Ok(())
+    let codec = ProstCodec::<Q, A>::default();
+    let path = PathAndQuery::from_static(path);
+    let answer = client.unary(tonic::Request::new(request), path, codec).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| status.message().to_owned())
 }
 
 /// An error with what caused it: "transport error" alone tells nothing.

@@ -1,4 +1,5 @@
-//! The messages of kubelet's device plugin API, version v1beta1, by the numbers of their fields on the wire.
+//! The messages of kubelet's device plugin API, version v1beta1, and of its pod-resources API, version v1, by the numbers of their fields
+//! on the wire.
 
 use std::collections::HashMap;
 
@@ -176,4 +177,42 @@ pub struct DeviceSpec {
     /// Any of r (read), w (write) and m (make device nodes).
     #[prost(string, tag = "3")]
     pub permissions: String,
+}
+
+/// The devices of all pods.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ListPodResourcesResponse {
+    /// One for each pod.
+    #[prost(message, repeated, tag = "1")]
+    pub pod_resources: Vec<PodResourcesOfPod>,
+}
+
+/// The devices of a pod. The field 2 is its namespace.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct PodResourcesOfPod {
+    /// The name of the pod.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// One for each container.
+    #[prost(message, repeated, tag = "3")]
+    pub containers: Vec<ContainerResources>,
+}
+
+/// The devices of a container. The fields of processors, memory and claims are not used.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ContainerResources {
+    /// One or several for each resource.
+    #[prost(message, repeated, tag = "2")]
+    pub devices: Vec<ContainerDevices>,
+}
+
+/// The devices of a resource.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ContainerDevices {
+    /// The resource.
+    #[prost(string, tag = "1")]
+    pub resource_name: String,
+    /// The devices.
+    #[prost(string, repeated, tag = "2")]
+    pub device_ids: Vec<String>,
 }

@@ -27,6 +27,8 @@ pub enum Fault {
     NoDriver,
     /// It has the driver vfio-pci and no IOMMU group.
     NoGroup,
+    /// A driver of the kernel has another device of its IOMMU group.
+    GroupInUse,
     /// It has a uio driver and no uio device.
     NoUio,
 }
@@ -38,6 +40,9 @@ impl fmt::Display for Fault {
             Self::Gone => "sysfs does not show it",
             Self::NoDriver => "it has no driver",
             Self::NoGroup => "it has no IOMMU group",
+            Self::GroupInUse => {
+                "a driver of the kernel has another device of its IOMMU group, so that no program can open the group"
+            }
             Self::NoUio => "it has no uio device",
         })
     }
@@ -57,6 +62,9 @@ fn access(seen: &PciDevice) -> Result<Access, Fault> {
     match seen.driver.as_deref() {
         Some("vfio-pci") => {
             let group = seen.iommu_group.ok_or(Fault::NoGroup)?;
+            if !seen.group_in_use.is_empty() {
+                return Err(Fault::GroupInUse);
+            }
             Ok(Access::Vfio { host: group.host_file(), container: group.file() })
         }
         Some("igb_uio" | "uio_pci_generic") => {
@@ -66,6 +74,11 @@ fn access(seen: &PciDevice) -> Result<Access, Fault> {
         Some(_) => Ok(Access::Interface),
         None => Err(Fault::NoDriver),
     }
+}
+
+/// The device node by which a program uses the device.
+pub fn device_node(seen: &PciDevice) -> Option<String> {
+    access(seen).ok()?.node().map(str::to_owned)
 }
 
 fn device(is_configured: bool, seen: Option<PciDevice>) -> Device {
@@ -78,7 +91,7 @@ fn device(is_configured: bool, seen: Option<PciDevice>) -> Device {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pci_device::IommuGroup;
+    use crate::pci_device::{GroupDevice, IommuGroup};
 
     fn candidate(resource: &str, device: &str, is_configured: bool) -> Candidate {
         let (attachment, uid, resource) = ("one".to_owned(), device.to_owned(), resource.parse().unwrap());
@@ -134,6 +147,20 @@ mod tests {
             let access = Access::Vfio { host: host.to_owned(), container: "/dev/vfio/7".to_owned() };
             assert_eq!((device.access, device.numa_node, device.is_healthy), (access, Some(1), true));
         }
+    }
+
+    #[test]
+    fn a_group_that_no_program_can_open_is_offered_to_no_pod() {
+        let other = GroupDevice { address: "0000:00:07.0".parse().unwrap(), driver: "ena".to_owned() };
+        let group = Some(IommuGroup { number: 7, is_noiommu: false });
+        let seen = PciDevice { iommu_group: group, group_in_use: vec![other], ..with_driver("vfio-pci") };
+        assert!(!one(Some(seen.clone())).is_healthy);
+        assert_eq!(fault(true, Some(&seen)), Some(Fault::GroupInUse));
+        assert_eq!(
+            fault(true, Some(&PciDevice { driver: Some("ena".to_owned()), ..seen })),
+            None,
+            "a link needs no group"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The plugin of one resource: serves its socket in kubelet's directory, and registers whenever kubelet does not know it.
 
+use crate::device_plugin::allocations_file::AllocationsFile;
 use crate::device_plugin::kubelet;
 use crate::device_plugin::messages::{RegisterRequest, VERSION};
 use crate::device_plugin::pool::Pool;
@@ -9,7 +10,7 @@ use crate::device_plugin::service::{DevicePluginService, Lists, options};
 use crate::device_plugin::socket::{OwnFile, kubelet_id, kubelet_path};
 use futures::stream::unfold;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,10 @@ pub struct Plugin {
     pub directory: PathBuf,
     /// The devices. The plugin ends when their sender does.
     pub pool: watch::Receiver<Pool>,
+    /// Which devices pods have.
+    pub allocations: Arc<AllocationsFile>,
+    /// Where sysfs is.
+    pub sysfs: Arc<Path>,
     /// Something has changed in the directory.
     pub looks: watch::Receiver<()>,
 }
@@ -37,8 +42,13 @@ impl Plugin {
     /// Serves until the sender of the pool is gone.
     pub async fn run(self) {
         let lists = Arc::new(Lists::default());
-        let service =
-            DevicePluginService { resource: self.resource.clone(), pool: self.pool.clone(), lists: Arc::clone(&lists) };
+        let service = DevicePluginService {
+            resource: self.resource.clone(),
+            pool: self.pool.clone(),
+            lists: Arc::clone(&lists),
+            allocations: Arc::clone(&self.allocations),
+            sysfs: Arc::clone(&self.sysfs),
+        };
         let (connections, incoming) = mpsc::channel(4);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = tokio::spawn(serve(service, incoming, stopped));

@@ -1,15 +1,20 @@
 //! All device plugins of the node, in a thread with a runtime of its own: a turn of the agent blocks its thread, and kubelet must not
 //! wait for that.
 
+use crate::device_plugin::allocations_file::AllocationsFile;
 use crate::device_plugin::device_info_files;
 use crate::device_plugin::directory_events::DirectoryEvents;
+use crate::device_plugin::placement::{Kubelet, Note, Placement, place};
 use crate::device_plugin::plugin::Plugin;
+use crate::device_plugin::pod_resources::PodResources;
 use crate::device_plugin::pool::{Pool, Pools};
 use crate::device_plugin::resource_name::ResourceName;
+use crate::pci_address::PciAddress;
 use crate::said_once::SaidOnce;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -18,6 +23,12 @@ use tokio::task::JoinSet;
 /// How often the agent looks for a directory of kubelet that is not there, and tries to write device-info files again.
 const DIRECTORY_WAIT: Duration = Duration::from_secs(10);
 
+/// How often kubelet is asked whether a pod still has a device.
+const POD_WAIT: Duration = Duration::from_secs(10);
+
+/// What is told when the notes on devices are others.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
 /// The directories of the device plugins.
 #[derive(Debug, Clone)]
 pub struct PluginDirectories {
@@ -25,12 +36,22 @@ pub struct PluginDirectories {
     pub kubelet: PathBuf,
     /// The directory of the device-info files.
     pub device_info: PathBuf,
+    /// sysfs.
+    pub sysfs: PathBuf,
+    /// The agent's own state.
+    pub state: PathBuf,
+    /// Kubelet's API for what pods have.
+    pub pod_resources: PodResources,
 }
+
+/// What a person should know of devices, in sentences.
+pub type Notes = BTreeMap<PciAddress, String>;
 
 /// The running plugins. They end with the value.
 pub struct Plugins {
     pools: Option<watch::Sender<Pools>>,
     thread: Option<JoinHandle<()>>,
+    notes: Arc<Mutex<Notes>>,
 }
 
 impl Plugins {
@@ -39,13 +60,20 @@ impl Plugins {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(directories: PluginDirectories) -> io::Result<Self> {
+    pub fn start(directories: PluginDirectories, waker: Waker) -> io::Result<Self> {
         let (pools, receiver) = watch::channel(Pools::new());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let notes = Arc::<Mutex<Notes>>::default();
+        let board = Board { notes: Arc::clone(&notes), waker };
         let thread = std::thread::Builder::new()
             .name("device-plugins".to_owned())
-            .spawn(move || runtime.block_on(run(&directories, receiver)))?;
-        Ok(Self { pools: Some(pools), thread: Some(thread) })
+            .spawn(move || runtime.block_on(run(&directories, receiver, &board)))?;
+        Ok(Self { pools: Some(pools), thread: Some(thread), notes })
+    }
+
+    /// What a person should know of the devices that were offered last.
+    pub fn notes(&self) -> Notes {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Offers these pools, and nothing else.
@@ -71,7 +99,67 @@ impl Drop for Plugins {
     }
 }
 
-async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>) {
+/// Where the thread leaves its notes.
+struct Board {
+    notes: Arc<Mutex<Notes>>,
+    waker: Waker,
+}
+
+impl Board {
+    fn put(&self, placement: &Placement, unanswered: Option<&str>) {
+        let unanswered =
+            unanswered.map(|error| format!("; the agent cannot ask kubelet which devices pods have: {error}"));
+        let sentence = |note: &Note| {
+            let unanswered = unanswered.as_deref().filter(|_| note.ends_with_pod()).unwrap_or_default();
+            format!("{note}{unanswered}")
+        };
+        let next: Notes = placement.notes.iter().map(|(device, note)| (device.clone(), sentence(note))).collect();
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if *notes != next {
+            *notes = next;
+            drop(notes);
+            (self.waker)();
+        }
+    }
+}
+
+/// Places the devices. Kubelet is asked before the first ones, and whenever a pod is said to be in the way.
+struct Placer<'a> {
+    directories: &'a PluginDirectories,
+    allocations: Arc<AllocationsFile>,
+    has_asked: bool,
+    said: SaidOnce,
+}
+
+impl Placer<'_> {
+    /// The placement, and why kubelet did not answer.
+    async fn place(&mut self, asked: &Pools) -> (Placement, Option<String>) {
+        let placement = place(asked, &self.allocations.ledger(), Kubelet::Tells);
+        if asked.is_empty() || self.has_asked && !placement.is_about_pods() {
+            return (placement, None);
+        }
+        match self.directories.pod_resources.devices().await {
+            Ok(devices) => {
+                self.has_asked = true;
+                self.said.forget();
+                self.allocations.learn(&devices);
+                (place(asked, &self.allocations.ledger(), Kubelet::Tells), None)
+            }
+            Err(error) => {
+                if self.said.is_new(&error) {
+                    tracing::warn!(error, "kubelet cannot be asked which devices pods have");
+                }
+                (place(asked, &self.allocations.ledger(), Kubelet::IsSilent), Some(error))
+            }
+        }
+    }
+}
+
+async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>, board: &Board) {
+    let allocations = Arc::new(AllocationsFile::open(&directories.state));
+    let sysfs: Arc<Path> = Arc::from(directories.sysfs.as_path());
+    let mut placer =
+        Placer { directories, allocations: Arc::clone(&allocations), has_asked: false, said: SaidOnce::default() };
     let (look, looks) = watch::channel(());
     let mut plugins = JoinSet::new();
     let mut offered: BTreeMap<ResourceName, watch::Sender<Pool>> = BTreeMap::new();
@@ -80,7 +168,11 @@ async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>)
     let none = Pools::new();
     let info_said = SaidOnce::default();
     loop {
-        let now = pools.borrow_and_update().clone();
+        let asked = pools.borrow_and_update().clone();
+        let (placement, unanswered) = placer.place(&asked).await;
+        board.put(&placement, unanswered.as_deref());
+        let is_about_pods = placement.is_about_pods();
+        let now = placement.pools;
         if events.is_none() && !(now.is_empty() && offered.is_empty()) {
             events = watched(&directories.kubelet, &mut is_absence_said);
             look.send_replace(());
@@ -93,7 +185,9 @@ async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>)
                 let (sender, pool) = watch::channel(now.get(&resource).cloned().unwrap_or_default());
                 let (directory, looks) = (directories.kubelet.clone(), looks.clone());
                 tracing::info!(%resource, "a device plugin is started");
-                plugins.spawn(Plugin { resource: resource.clone(), directory, pool, looks }.run());
+                let (allocations, sysfs) = (Arc::clone(&allocations), Arc::clone(&sysfs));
+                let plugin = Plugin { resource: resource.clone(), directory, pool, allocations, sysfs, looks };
+                plugins.spawn(plugin.run());
                 offered.insert(resource, sender);
             }
         }
@@ -114,6 +208,7 @@ async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>)
                 events = events.filter(|events| is_open && events.is_current());
                 look.send_replace(());
             }
+            () = tokio::time::sleep(POD_WAIT), if is_about_pods => {}
             () = tokio::time::sleep(DIRECTORY_WAIT), if is_behind || is_waiting_for_directory || (events.is_none() && !offered.is_empty()) => {}
         }
     }
@@ -179,8 +274,15 @@ mod tests {
         let _ = fs::remove_dir_all(&root);
         let (kubelet, device_info) = (root.join("kubelet"), root.join("devinfo"));
         let offer = || {
-            let directories = PluginDirectories { kubelet: kubelet.clone(), device_info: device_info.clone() };
-            let plugins = Plugins::start(directories).unwrap();
+            let pod_resources = PodResources { socket: root.join("pod-resources.sock"), own_pod: None };
+            let directories = PluginDirectories {
+                kubelet: kubelet.clone(),
+                device_info: device_info.clone(),
+                sysfs: root.clone(),
+                state: root.join("state"),
+                pod_resources,
+            };
+            let plugins = Plugins::start(directories, Arc::new(|| ())).unwrap();
             plugins.offer(pools());
             std::thread::sleep(Duration::from_millis(500));
         };

@@ -1,12 +1,15 @@
 //! What the agent holds for pods: the device plugins, or the configuration of the SR-IOV network device plugin. Each turn offers what it
 //! has found.
 
+use crate::device_plugin::allocation_ledger::AllocationLedger;
+use crate::device_plugin::allocations_file;
 use crate::device_plugin::candidates::{Candidate, Candidates};
 use crate::device_plugin::device_info_files::synchronize;
 use crate::device_plugin::doctor::{Seen, SeenWay};
 use crate::device_plugin::kubelet_look;
 use crate::device_plugin::offer::pools;
-use crate::device_plugin::plugins::{PluginDirectories, Plugins};
+use crate::device_plugin::placement::{Kubelet, Placement, place};
+use crate::device_plugin::plugins::{Notes, PluginDirectories, Plugins, Waker};
 use crate::device_plugin::pool::Pools;
 use crate::device_plugin::refusal::{Refusal, Refused};
 use crate::device_plugin::resource_name::ResourceName;
@@ -15,6 +18,7 @@ use crate::pci_address::PciAddress;
 use crate::pci_sysfs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What mounts kubelet's directory.
 const IN_CHART: &str = "the chart mounts it if nodeAgent.devicePlugin.enabled is set";
@@ -29,6 +33,10 @@ pub struct Pods {
     refused: Vec<Refused>,
     /// What was said last, so that it is said once.
     said: Vec<String>,
+    /// What a person should know of the devices that are offered.
+    notes: Notes,
+    /// What is told when the device plugins have other notes.
+    waker: Waker,
 }
 
 enum Way {
@@ -55,7 +63,29 @@ impl Pods {
     }
 
     fn by(sysfs: &Path, way: Way) -> Self {
-        Self { sysfs: sysfs.to_owned(), way, known: BTreeMap::new(), refused: Vec::new(), said: Vec::new() }
+        Self {
+            sysfs: sysfs.to_owned(),
+            way,
+            known: BTreeMap::new(),
+            refused: Vec::new(),
+            said: Vec::new(),
+            notes: Notes::new(),
+            waker: Arc::new(|| ()),
+        }
+    }
+
+    /// Sets what is told when a device is offered in another way than its ENIAttachment asks.
+    pub fn set_waker(&mut self, waker: Waker) {
+        self.waker = waker;
+    }
+
+    /// What a person should know of the device of an ENI that is offered.
+    pub fn note(&self, uid: &str) -> Option<String> {
+        let device = self.known.get(uid)?;
+        match &self.way {
+            Way::Plugins { running, .. } => running.as_ref()?.notes().remove(device),
+            Way::SriovConfig(_) => self.notes.get(device).cloned(),
+        }
     }
 
     /// The device that an ENI was offered with last.
@@ -78,8 +108,15 @@ impl Pods {
         self.known = candidates.enis.iter().map(|eni| (eni.uid.clone(), eni.device.clone())).collect();
         let pools = pools(&candidates.enis, |device| pci_sysfs::read(&self.sysfs, device));
         let failures = match &mut self.way {
-            Way::Plugins { directories, running } => offer_by(directories, running, pools).into_iter().collect(),
-            Way::SriovConfig(path) => store_in(path, &pools),
+            Way::Plugins { directories, running } => {
+                offer_by(directories, running, pools, &self.waker).into_iter().collect()
+            }
+            Way::SriovConfig(path) => {
+                // What pods have, that plugin knows.
+                let Placement { pools, notes } = place(&pools, &AllocationLedger::default(), Kubelet::Tells);
+                self.notes = notes.into_iter().map(|(device, note)| (device, note.to_string())).collect();
+                store_in(path, &pools)
+            }
         };
         let of_failures = failures.iter().flat_map(|failure| failure.refused(&candidates.enis));
         let refused = candidates.refused.iter().filter(|refused| refused.why.is_news()).cloned();
@@ -98,15 +135,20 @@ impl Pods {
     /// What `doctor` says of these ENIs: what [`offer`](Self::offer) would do with them. Nothing is changed.
     pub fn look(&self, candidates: Candidates) -> Seen {
         let look = |device: &PciAddress| pci_sysfs::read(&self.sysfs, device);
+        let ledger = match &self.way {
+            Way::Plugins { directories, .. } => allocations_file::stored(&directories.state),
+            Way::SriovConfig(_) => AllocationLedger::default(),
+        };
+        let placement = place(&pools(&candidates.enis, look), &ledger, Kubelet::Tells);
         let way = match &self.way {
             Way::Plugins { directories, .. } => SeenWay::Plugins(kubelet_look::look(&directories.kubelet)),
             Way::SriovConfig(path) => SeenWay::SriovConfig {
                 path: path.display().to_string(),
-                preview: preview(path, &pools(&candidates.enis, look)).map_err(|error| error.to_string()),
+                preview: preview(path, &placement.pools).map_err(|error| error.to_string()),
             },
         };
         let devices = candidates.enis.iter().filter_map(|eni| Some((eni.device.clone(), look(&eni.device)?))).collect();
-        Seen { candidates, devices, way }
+        Seen { candidates, devices, notes: placement.notes, way }
     }
 }
 
@@ -133,13 +175,18 @@ impl Failure {
 }
 
 /// Offers the pools by device plugins.
-fn offer_by(directories: &PluginDirectories, running: &mut Option<Plugins>, pools: Pools) -> Option<Failure> {
+fn offer_by(
+    directories: &PluginDirectories,
+    running: &mut Option<Plugins>,
+    pools: Pools,
+    waker: &Waker,
+) -> Option<Failure> {
     if running.is_none() && pools.is_empty() {
         // An earlier agent may have left files.
         let result = synchronize(&directories.device_info, &pools);
         return result.err().map(|error| Failure::of_all(format!("{}: {error}", directories.device_info.display())));
     }
-    let plugins = match running.take().map_or_else(|| Plugins::start(directories.clone()), Ok) {
+    let plugins = match running.take().map_or_else(|| Plugins::start(directories.clone(), Arc::clone(waker)), Ok) {
         Ok(plugins) => plugins,
         Err(error) => {
             return Some(Failure::of_all(format!("the thread of the device plugins cannot be started: {error}")));
@@ -153,12 +200,17 @@ fn offer_by(directories: &PluginDirectories, running: &mut Option<Plugins>, pool
 }
 
 /// Takes back what lies on the node for pods. The sockets go with the agent. The result is what was done, or why not.
-pub fn take_back(device_info: &Path, sriov_config: Option<&Path>) -> Vec<Result<String, String>> {
+pub fn take_back(device_info: &Path, state_dir: &Path, sriov_config: Option<&Path>) -> Vec<Result<String, String>> {
     let mut results = Vec::new();
     match synchronize(device_info, &Pools::new()) {
         Ok(0) => {}
         Ok(count) => results.push(Ok(format!("remove {count} device-info files"))),
         Err(error) => results.push(Err(format!("remove the device-info files in {}: {error}", device_info.display()))),
+    }
+    match allocations_file::remove(state_dir) {
+        Ok(false) => {}
+        Ok(true) => results.push(Ok("remove the ledger of what pods have".to_owned())),
+        Err(error) => results.push(Err(format!("remove the ledger of what pods have: {error}"))),
     }
     match sriov_config.map(|path| store(path, &Pools::new()).map(|stored| (path, stored.is_changed))) {
         None | Some(Ok((_, false))) => {}
@@ -189,7 +241,9 @@ fn store_in(path: &Path, pools: &Pools) -> Vec<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device_plugin::pod_resources::PodResources;
     use std::fs;
+    use std::os::unix::fs::symlink;
 
     const TAKEN: &str = r#"{"resourceList":[{"resourcePrefix":"example.com","resourceName":"fast"}]}"#;
 
@@ -225,7 +279,13 @@ mod tests {
     #[test]
     fn without_kubelets_directory_each_eni_with_a_name_says_so() {
         let root = root("kubelet");
-        let directories = PluginDirectories { kubelet: root.join("plugins"), device_info: root.join("info") };
+        let directories = PluginDirectories {
+            kubelet: root.join("plugins"),
+            device_info: root.join("info"),
+            sysfs: root.clone(),
+            state: root.join("state"),
+            pod_resources: PodResources { socket: root.join("pod-resources.sock"), own_pod: None },
+        };
         let mut pods = Pods::with_plugins(&root, directories);
         let offered = Candidates { enis: vec![candidate()], refused: Vec::new() };
         pods.offer(&offered);
@@ -235,6 +295,25 @@ mod tests {
         fs::create_dir(root.join("plugins")).unwrap();
         pods.offer(&offered);
         assert_eq!((pods.refusal("u"), pods.needs_look()), (None, false));
+    }
+
+    #[test]
+    fn of_the_devices_of_a_group_one_is_in_the_file_of_the_sriov_network_device_plugin() {
+        let root = root("group");
+        for number in [6, 7] {
+            let device = root.join(format!("bus/pci/devices/0000:00:0{number}.0"));
+            fs::create_dir_all(&device).unwrap();
+            symlink("../../../../bus/pci/drivers/vfio-pci", device.join("driver")).unwrap();
+            symlink("../../../../kernel/iommu_groups/3", device.join("iommu_group")).unwrap();
+        }
+        let path = root.join("config.json");
+        let mut pods = Pods::with_sriov_config(&root, path.clone());
+        let other = Candidate { uid: "v".to_owned(), device: "0000:00:07.0".parse().unwrap(), ..candidate() };
+        pods.offer(&Candidates { enis: vec![candidate(), other], refused: Vec::new() });
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.contains("0000:00:06.0") && !text.contains("0000:00:07.0"), "{text}");
+        assert_eq!(pods.note("u"), None);
+        assert!(pods.note("v").is_some_and(|note| note.contains("one IOMMU group with 0000:00:06.0")));
     }
 
     #[test]

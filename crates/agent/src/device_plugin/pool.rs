@@ -41,3 +41,14 @@ pub enum Access {
         node: String,
     },
 }
+
+impl Access {
+    /// The device node of the host that belongs to the device alone, or to its IOMMU group.
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Self::Interface => None,
+            Self::Vfio { host, .. } => Some(host),
+            Self::Uio { node } => Some(node),
+        }
+    }
+}

@@ -1,18 +1,24 @@
 //! The gRPC service of one resource: the answers of the decisions, as messages.
 
 use crate::device_plugin::allocate::{Unallocatable, allocate};
+use crate::device_plugin::allocations_file::AllocationsFile;
 use crate::device_plugin::messages::{
     AllocateRequest, AllocateResponse, ContainerAllocateResponse, ContainerPreferredAllocationResponse, Device,
     DevicePluginOptions, DeviceSpec, Empty, HEALTHY, ListAndWatchResponse, NumaNode, PreStartContainerRequest,
     PreStartContainerResponse, PreferredAllocationRequest, PreferredAllocationResponse, TopologyInfo, UNHEALTHY,
 };
+use crate::device_plugin::offer::device_node;
 use crate::device_plugin::pool::Pool;
 use crate::device_plugin::prefer::prefer;
 use crate::device_plugin::resource_name::ResourceName;
+use crate::device_plugin::start::may_start;
+use crate::pci_address::PciAddress;
+use crate::pci_sysfs;
 use futures::Stream;
 use futures::future::BoxFuture;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,11 +86,15 @@ pub struct DevicePluginService {
     pub pool: watch::Receiver<Pool>,
     /// The lists that kubelet reads.
     pub lists: Arc<Lists>,
+    /// Which devices pods have.
+    pub allocations: Arc<AllocationsFile>,
+    /// Where sysfs is.
+    pub sysfs: Arc<Path>,
 }
 
 /// What this plugin can do.
 pub fn options() -> DevicePluginOptions {
-    DevicePluginOptions { pre_start_required: false, get_preferred_allocation_available: true }
+    DevicePluginOptions { pre_start_required: true, get_preferred_allocation_available: true }
 }
 
 impl DevicePluginService {
@@ -99,6 +109,13 @@ impl DevicePluginService {
                     Unallocatable::Unhealthy { .. } => Status::failed_precondition(error.to_string()),
                 }
             })?;
+            // Before the answer: from then on the device is the pod's.
+            let given = container.devices_ids.iter().filter_map(|id| {
+                let device: PciAddress = id.parse().ok()?;
+                let node = pool.get(&device)?.access.node().map(str::to_owned);
+                Some((device, node))
+            });
+            self.allocations.give(&self.resource.to_string(), given);
             tracing::info!(resource = %self.resource, devices = container.devices_ids.join(","), "devices allocated");
             let node = |node: crate::device_plugin::allocate::DeviceNode| DeviceSpec {
                 container_path: node.container,
@@ -111,6 +128,16 @@ impl DevicePluginService {
             });
         }
         Ok(answer)
+    }
+
+    /// Kubelet starts a container with the answer of before.
+    fn pre_start(&self, request: PreStartContainerRequest) -> Result<PreStartContainerResponse, Status> {
+        let node = |device: &PciAddress| device_node(&pci_sysfs::read(&self.sysfs, device)?);
+        let start = may_start(&self.resource, &request.devices_ids, &self.allocations.ledger(), node);
+        start.map(|()| PreStartContainerResponse {}).map_err(|error| {
+            tracing::warn!(%error, "a container is not started");
+            Status::failed_precondition(error.to_string())
+        })
     }
 
     fn prefer(&self, request: PreferredAllocationRequest) -> PreferredAllocationResponse {
@@ -174,7 +201,7 @@ impl Service<http::Request<Body>> for DevicePluginService {
                     unary(request, move |request: PreferredAllocationRequest| Ok(plugin.prefer(request))).await
                 }
                 "/v1beta1.DevicePlugin/PreStartContainer" => {
-                    unary(request, |_: PreStartContainerRequest| Ok(PreStartContainerResponse {})).await
+                    unary(request, move |request: PreStartContainerRequest| plugin.pre_start(request)).await
                 }
                 path => Status::unimplemented(format!("{path} is not known")).into_http(),
             })

@@ -1,5 +1,6 @@
 //! Joins the parts: observes the devices, plans, and makes steps until nothing is left to do or a step takes long.
 
+use super::all_devices::plan;
 use super::attempts::Attempts;
 use super::bindings::{Binding, Bindings};
 use super::bindings_file::BindingsFile;
@@ -7,7 +8,8 @@ use super::holders::{self, Holders};
 use super::override_reader::{Locked, OverrideReader};
 use super::pci::Pci;
 use super::pci_files::PciFiles;
-use super::planner::{DpdkPlan, Input, PlannedDpdkStep, plan};
+use super::plan::{DpdkPlan, Input, PlannedDpdkStep};
+use super::reported_device::ReportedDevice;
 use super::settings::DpdkSettings;
 use super::step::{DpdkStep, Goal};
 use super::upstream::{self, UpstreamBinding};
@@ -57,6 +59,7 @@ pub struct Binder {
     reader: OverrideReader,
     start: Instant,
     given_back: Vec<EniReport>,
+    reported: Vec<ReportedDevice>,
     /// How many steps of each kind have ended, by whether they succeeded, since somebody asked.
     ended: BTreeMap<(&'static str, bool), u64>,
 }
@@ -75,6 +78,7 @@ impl Binder {
             reader: OverrideReader::default(),
             start: Instant::now(),
             given_back: Vec::new(),
+            reported: Vec::new(),
             ended: BTreeMap::new(),
         })
     }
@@ -113,8 +117,9 @@ impl Binder {
     /// Observes the devices. If no ENI is about DPDK and upstream has left no file, nothing is looked at.
     pub fn observe(&mut self, wanted: &[WantedEni]) -> Seen {
         let upstream = self.upstream();
-        let is_about =
-            !self.bindings().devices.is_empty() || wanted.iter().any(|eni| eni.dpdk.is_some()) || !upstream.is_empty();
+        let is_about = !self.bindings().devices.is_empty()
+            || wanted.iter().any(|eni| eni.dpdk.is_some())
+            || !(upstream.is_empty() && self.reported.is_empty());
         let pci = if is_about { self.observe_pci() } else { Pci::default() };
         Seen { pci, upstream }
     }
@@ -165,6 +170,7 @@ impl Binder {
             bindings: self.bindings(),
             upstream: &seen.upstream,
             wanted,
+            reported: &self.reported,
             attempts: &self.attempts,
             network,
             settings: &self.files.settings,
@@ -174,6 +180,11 @@ impl Binder {
         let old: Vec<EniReport> = self.given_back.iter().filter(is_new).cloned().collect();
         planned.reports.extend(old);
         planned
+    }
+
+    /// Sets the devices that the last reports of ENIAttachments that are being deleted have as bound.
+    pub fn set_reported(&mut self, reported: Vec<ReportedDevice>) {
+        self.reported = reported;
     }
 
     /// Keeps the reports of devices that were given back for these ENIAttachments. Nobody reads those of others.

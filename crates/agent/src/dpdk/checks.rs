@@ -9,12 +9,12 @@ use super::step::DeviceStep;
 use crate::ledger::Ledger;
 use crate::node::{Link, Mac, Node};
 use crate::pci_address::PciAddress;
-use crate::pci_device::PciDevice;
+use crate::pci_device::{GroupDevice, IommuGroup, PciDevice};
 use crate::plan::find_link::{Found, find_link};
 use crate::plan::obstacles;
 use crate::plan::report::Obstacle;
 use crate::plan::settings::{PROTOCOL_KERNEL, Settings};
-use crate::wanted::WantedDpdk;
+use crate::wanted::{WantedDpdk, WantedEni};
 
 /// What is known of the node.
 #[derive(Clone, Copy)]
@@ -24,6 +24,7 @@ pub(super) struct Checks<'a> {
     pub pci: &'a Pci,
     pub network: &'a Settings,
     pub settings: &'a DpdkSettings,
+    pub wanted: &'a [WantedEni],
 }
 
 /// The result for one ENI.
@@ -108,7 +109,23 @@ impl<'a> Checks<'a> {
                 let step = (has_mode && self.settings.enable_no_iommu).then_some(DeviceStep::EnableNoIommu);
                 step.map(Some).ok_or(DpdkObstacle::NoIommu { has_mode })
             }
-            DpdkDriver::VfioPci | DpdkDriver::IgbUio | DpdkDriver::UioPciGeneric => Ok(None),
+            DpdkDriver::VfioPci => match device.iommu_group {
+                Some(IommuGroup { number: group, .. }) => {
+                    let by: Vec<GroupDevice> =
+                        device.group_in_use.iter().filter(|other| !self.is_going(other)).cloned().collect();
+                    if by.is_empty() { Ok(None) } else { Err(DpdkObstacle::GroupInUse { group, by }) }
+                }
+                None => Ok(None),
+            },
+            DpdkDriver::IgbUio | DpdkDriver::UioPciGeneric => Ok(None),
         }
+    }
+
+    /// Whether another device of the group is to have vfio-pci, too. One of the two has to be the first.
+    fn is_going(&self, other: &GroupDevice) -> bool {
+        let is_of = |eni: &WantedEni, link: &Link| eni.mac.is_some() && link.permanent_mac.or(link.mac) == eni.mac;
+        let to_vfio = |eni: &&WantedEni| eni.dpdk.as_ref().is_some_and(|dpdk| dpdk.driver == Ok(DpdkDriver::VfioPci));
+        let links = || self.node.links.iter().filter(|l| l.parent_device.as_deref() == Some(other.address.as_str()));
+        self.wanted.iter().filter(to_vfio).any(|eni| links().any(|link| is_of(eni, link)))
     }
 }

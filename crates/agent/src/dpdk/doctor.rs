@@ -4,6 +4,7 @@
 use super::bindings::Bindings;
 use super::driver::DpdkDriver;
 use super::holders::Holders;
+use super::obstacle::listed;
 use super::pci::Pci;
 use super::upstream::UpstreamBinding;
 use crate::pci_device::PciDevice;
@@ -52,6 +53,17 @@ pub fn text(
             }
             Some(group) => {
                 let _ = write!(out, ", IOMMU group {}", group.number);
+                let others = pci
+                    .devices
+                    .iter()
+                    .filter(|(other, seen)| *other != address && seen.iommu_group == device.iommu_group);
+                let others: Vec<&str> = others.map(|(other, _)| other.as_str()).collect();
+                if !others.is_empty() {
+                    let _ = write!(out, " with {} (only one program can open a group)", others.join(", "));
+                }
+                if !device.group_in_use.is_empty() {
+                    let _ = write!(out, ", which no program can open because of {}", listed(&device.group_in_use));
+                }
             }
             None => {}
         }

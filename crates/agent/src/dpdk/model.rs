@@ -1,10 +1,12 @@
 //! A node for the tests, and what steps do to its devices: the part of the kernel that the plan relies on, with faults.
 
+use super::all_devices::plan;
 use super::attempts::{Attempts, StepError};
 use super::bindings::Bindings;
 use super::driver::DpdkDriver;
 use super::pci::Pci;
-use super::planner::{DpdkPlan, Input, Verdict, plan};
+use super::plan::{DpdkPlan, Input, Verdict};
+use super::reported_device::ReportedDevice;
 use super::settings::DpdkSettings;
 use super::step::{DeviceStep, DpdkStep, Goal};
 use super::upstream::UpstreamBinding;
@@ -54,6 +56,7 @@ pub(super) struct World {
     pub pci: Pci,
     pub bindings: Bindings,
     pub upstream: Vec<UpstreamBinding>,
+    pub reported: Vec<ReportedDevice>,
     pub attempts: Attempts,
     pub settings: DpdkSettings,
     pub faults: Faults,
@@ -87,6 +90,7 @@ impl World {
             pci,
             bindings: Bindings::default(),
             upstream: Vec::new(),
+            reported: Vec::new(),
             attempts: Attempts::default(),
             settings: DpdkSettings::default(),
             faults: Faults::default(),
@@ -107,6 +111,7 @@ impl World {
             bindings: &self.bindings,
             upstream: &self.upstream,
             wanted,
+            reported: &self.reported,
             attempts: &self.attempts,
             network: &settings(),
             settings: &self.settings,

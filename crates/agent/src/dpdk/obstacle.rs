@@ -2,6 +2,7 @@
 
 use super::driver::{DpdkDriver, NotADpdkDriver};
 use crate::pci_address::PciAddress;
+use crate::pci_device::GroupDevice;
 use multi_eni_api::configured_reason::ConfiguredReason;
 use std::fmt;
 
@@ -16,6 +17,13 @@ pub enum DpdkObstacle {
     NoIommu {
         /// Whether the kernel has the mode without an IOMMU.
         has_mode: bool,
+    },
+    /// The kernel uses other devices of its IOMMU group, so that no program could open the group.
+    GroupInUse {
+        /// The group.
+        group: u32,
+        /// These devices.
+        by: Vec<GroupDevice>,
     },
     /// The link is not directly on a PCI device.
     NotPci {
@@ -57,6 +65,11 @@ pub enum DpdkObstacle {
     },
 }
 
+/// Devices, with commas between.
+pub(super) fn listed(devices: &[GroupDevice]) -> String {
+    devices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl DpdkObstacle {
     /// The reason of the condition Configured.
     pub fn configured_reason(&self) -> ConfiguredReason {
@@ -64,6 +77,7 @@ impl DpdkObstacle {
             Self::DriverUnknown(_) => ConfiguredReason::DriverUnknown,
             Self::DriverMissing(_) => ConfiguredReason::DriverMissing,
             Self::NoIommu { .. } => ConfiguredReason::NoIommu,
+            Self::GroupInUse { .. } => ConfiguredReason::GroupInUse,
             Self::NotPci { .. } => ConfiguredReason::NotPci,
             Self::PciAddressMismatch { .. } => ConfiguredReason::PciAddressMismatch,
             Self::SysfsReadOnly => ConfiguredReason::SysfsReadOnly,
@@ -104,6 +118,11 @@ impl fmt::Display for DpdkObstacle {
             Self::NoIommu { has_mode: false } => write!(
                 f,
                 "vfio-pci needs an IOMMU, and the device has none; the node's kernel has no mode without one (CONFIG_VFIO_NOIOMMU)"
+            ),
+            Self::GroupInUse { group, by } => write!(
+                f,
+                "no program could open the device, because the kernel uses other devices of its IOMMU group {group}: {}",
+                listed(by)
             ),
             Self::NotPci { link } => {
                 write!(f, "the link {link} is not directly on a PCI device, so it cannot be bound")

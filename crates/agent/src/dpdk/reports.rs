@@ -3,7 +3,7 @@
 use super::attempts::StepError;
 use super::bindings::Binding;
 use super::driver::DpdkDriver;
-use super::obstacle::DpdkObstacle;
+use super::obstacle::{DpdkObstacle, listed};
 use super::pci::Pci;
 use super::step::Goal;
 use crate::pci_address::PciAddress;
@@ -38,7 +38,12 @@ pub(super) fn bound(pci: &Pci, address: &PciAddress, device: &PciDevice) -> Outc
     let driver = device.driver.clone().unwrap_or_default();
     let is_noiommu = device.iommu_group.as_ref().is_some_and(|group| group.is_noiommu);
     let is_igb_uio = driver == DpdkDriver::IgbUio.name();
-    let note = if is_noiommu {
+    let note = if !device.group_in_use.is_empty() && driver == DpdkDriver::VfioPci.name() {
+        Some(format!(
+            "no program can open it, because the kernel uses devices of its IOMMU group: {}",
+            listed(&device.group_in_use)
+        ))
+    } else if is_noiommu {
         Some("without an IOMMU: the program can write to all memory of the node".to_owned())
     } else if is_igb_uio && pci.write_combining == Some(false) {
         Some("igb_uio maps without write-combining (wc_activate is 0), which makes ENA slow".to_owned())

@@ -129,6 +129,7 @@ pub fn start_on(plane: &ControlPlane, set: &Value, machine: &Machine, binary: &P
             let name = variable["name"].as_str().unwrap();
             match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
                 Some("spec.nodeName") => command.env(name, machine.node),
+                Some("metadata.name") => command.env(name, "multi-eni-agent-0"),
                 Some(other) => panic!("the field {other} is unknown here"),
                 None => command.env(name, variable["value"].as_str().unwrap()),
             };

@@ -44,7 +44,12 @@ struct Node {
 }
 
 impl Node {
-    fn new(numbers: &[u8], group: Option<&str>) -> Self {
+    /// Each device has an IOMMU group of its own, from this number on, that of the primary interface one less.
+    fn new(numbers: &[u8], first_group: Option<u8>) -> Self {
+        Self::with_groups(numbers, |number| first_group.map(|first| (first + number - 1).to_string()))
+    }
+
+    fn with_groups(numbers: &[u8], group: impl Fn(u8) -> Option<String>) -> Self {
         let rig = Rig::new();
         let (node, vpc) = (rig.namespace("node"), rig.namespace("vpc"));
         let ledger = rig.directories().state.join("bindings.json");
@@ -63,10 +68,10 @@ impl Node {
             Some(name)
         });
         let tree = Tree::new(&rig.directories().kernel.sysfs, on_link.clone());
-        tree.add(&address(0), group);
+        tree.add(&address(0), group(0).as_deref());
         tree.put_link(&address(0), "ens5");
         for number in numbers {
-            tree.add(&address(*number), group);
+            tree.add(&address(*number), group(*number).as_deref());
             tree.put_link(&address(*number), &on_link(&address(*number), true).unwrap());
         }
         let nowhere = rig.run_dir().join("nowhere");
@@ -81,7 +86,7 @@ impl Node {
     }
 
     fn with_vfio(numbers: &[u8]) -> Self {
-        let node = Self::new(numbers, Some("3"));
+        let node = Self::new(numbers, Some(3));
         node.tree.load("vfio-pci");
         node
     }

@@ -42,7 +42,7 @@ fn a_read_only_sysfs_leaves_the_link_as_it_is() {
 
 #[test]
 fn a_module_is_loaded_only_if_a_flag_asks() {
-    let mut node = Node::new(&[1], Some("3"));
+    let mut node = Node::new(&[1], Some(3));
     let (said, go) = (node.rig.run_dir().join("said"), node.rig.run_dir().join("go"));
     let program = node.rig.run_dir().join("modprobe");
     let text =

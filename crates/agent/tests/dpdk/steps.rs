@@ -135,3 +135,27 @@ fn after_a_reboot_the_device_is_bound_again() {
     assert_eq!((reason(&turn, "eni-1"), node.driver(1).as_deref()), ("Bound", Some("vfio-pci")));
     assert_eq!(turn.device_steps[0], "record device 0000:00:06.0 in the ledger");
 }
+
+/// The kernel lets a program open a group only if it uses none of its devices itself.
+#[test]
+fn a_device_is_bound_only_if_a_program_could_open_its_iommu_group() {
+    // The primary interface is in the same group.
+    let node = Node::with_groups(&[1], |_| Some("3".to_owned()));
+    node.tree.load("vfio-pci");
+    let bare = node.rig.state();
+    let turn = node.turn(&[vfio(1)]);
+    assert_eq!(reason(&turn, "eni-1"), "GroupInUse");
+    let said = sentence(&turn, "eni-1");
+    assert!(said.contains("uses other devices of its IOMMU group 3: 0000:00:05.0 (ena)"), "{said}");
+    assert_eq!((node.driver(1).as_deref(), node.rig.state()), (Some("ena"), bare));
+    // Two ENIs of one group: one of them has to be the first.
+    let node = Node::with_groups(&[1, 2], |number| Some(if number == 0 { "2" } else { "3" }.to_owned()));
+    node.tree.load("vfio-pci");
+    assert_eq!(reason(&node.turn(&[vfio(1), eni(2)]), "eni-1"), "GroupInUse");
+    let turn = node.turn(&[vfio(1), vfio(2)]);
+    assert_eq!((reason(&turn, "eni-1"), reason(&turn, "eni-2")), ("Bound", "Bound"));
+    // One of them goes back: no program can open the other one, and its report says so.
+    let turn = node.turn(&[vfio(1), eni(2)]);
+    let Outcome::Bound { note: Some(note), .. } = &report(&turn, "eni-1").outcome else { panic!("{turn:?}") };
+    assert!(note.contains("no program can open it") && note.contains("0000:00:07.0 (ena)"), "{note}");
+}

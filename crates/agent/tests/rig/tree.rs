@@ -73,8 +73,9 @@ impl Tree {
         }
         if let Some(group) = group {
             let directory = self.root.join("kernel/iommu_groups").join(group);
-            fs::create_dir_all(&directory).unwrap();
+            fs::create_dir_all(directory.join("devices")).unwrap();
             symlink(&directory, device.join("iommu_group")).unwrap();
+            symlink(&device, directory.join("devices").join(address)).unwrap();
         }
         self.native.lock().unwrap().insert(address.to_owned(), "ena".to_owned());
         self.set_driver(address, Some("ena"));

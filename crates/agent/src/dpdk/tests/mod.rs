@@ -6,7 +6,7 @@ mod other_hands;
 mod there_and_back;
 
 use super::model::{World, dpdk_eni};
-use super::planner::Verdict;
+use super::plan::Verdict;
 use crate::plan::report::Outcome;
 use crate::wanted::{WantedDpdk, WantedEni};
 

@@ -4,7 +4,8 @@ use super::{NAME, bound, outcome, with};
 use crate::dpdk::bindings::Bindings;
 use crate::dpdk::model::{World, address, dpdk_eni};
 use crate::dpdk::obstacle::DpdkObstacle;
-use crate::dpdk::planner::Verdict;
+use crate::dpdk::plan::Verdict;
+use crate::dpdk::reported_device::ReportedDevice;
 use crate::node::Address;
 use crate::pci_device::IommuGroup;
 use crate::plan::model::{OURS, eni, mac};
@@ -123,4 +124,23 @@ fn several_devices_move_side_by_side() {
     let outcomes = world.settle(&wanted);
     assert!(matches!(outcomes["eni-2"], Outcome::Bound { .. }));
     assert!(matches!(outcomes[NAME], Outcome::Blocked(Obstacle::Dpdk(DpdkObstacle::InProgress(_)))));
+}
+
+/// The agent ends after the last step and before its report is written. Its ledger has no entry of the device then.
+#[test]
+fn a_device_that_was_given_back_before_the_agent_ended_is_still_reported() {
+    let mut world = bound();
+    world.settle(&[]);
+    assert_eq!(world.plan(&[]).reports, []);
+    let reported = ReportedDevice { attachment: NAME.to_owned(), uid: "uid-1".to_owned(), mac: mac(1) };
+    world.reported = vec![reported];
+    let restored = Outcome::Restored { device: "0000:00:06.0".to_owned() };
+    let report = world.plan(&[]).reports.remove(0);
+    assert_eq!((report.attachment.as_str(), report.mac, &report.outcome), (NAME, Some(mac(1)), &restored));
+    assert_eq!(report.link.and_then(|link| link.driver).as_deref(), Some("ena"));
+    // It is said of no device that a program may have: it has no link.
+    let mut world = bound();
+    world.reported = vec![ReportedDevice { attachment: NAME.to_owned(), uid: "uid-1".to_owned(), mac: mac(1) }];
+    world.bindings = Bindings::default();
+    assert_eq!(world.plan(&[]).reports, []);
 }
