@@ -25,9 +25,21 @@ fn the_definitions_of_the_guide_agree_with_its_nodeenis() {
         assert!(plugin["device"].is_null() || names.contains(&&plugin["device"]), "{plugin}");
         for range in plugin["ipam"]["ranges"].as_array().into_iter().flatten().flat_map(|set| set.as_array().unwrap()) {
             let address = |key: &str| u32::from(range[key].as_str().unwrap().parse::<Ipv4Addr>().unwrap());
-            // The sixteen addresses of a prefix of EC2.
-            assert_eq!((address("rangeStart") % 16, address("rangeEnd") - address("rangeStart")), (0, 15), "{range}");
-            assert!(GUIDE.contains(&format!("{}/28", range["rangeStart"].as_str().unwrap())));
+            let (start, count) =
+                (range["rangeStart"].as_str().unwrap(), address("rangeEnd") - address("rangeStart") + 1);
+            match count {
+                // The primary address of the ENI; the pod of another ENI has another address.
+                1 => assert!(
+                    GUIDE.contains(&format!(", {start}.\n")) && !GUIDE.contains(&format!("{start}/24")),
+                    "{range}"
+                ),
+                // The sixteen addresses of a prefix of EC2.
+                16 => assert!(
+                    address("rangeStart").is_multiple_of(16) && GUIDE.contains(&format!("{start}/28")),
+                    "{range}"
+                ),
+                _ => panic!("neither an address of the ENI nor a prefix: {range}"),
+            }
         }
         let is_used = objects.iter().any(|object| {
             let networks =

@@ -43,7 +43,7 @@ fn attachment(nodeeni: &str, status: Value) -> Attachment {
     let instance = "i-0123456789abcdef0";
     let mut all = json!({
         "phase": "Attached", "eniID": "eni-0aa53ee5cb7c8a1b2", "macAddress": "02:00:00:00:00:0A",
-        "privateIPs": ["10.0.2.17"],
+        "privateIPs": ["10.0.2.33"],
         "node": { "macAddress": "02:00:00:00:00:0a", "linkName": "ens7", "addresses": [] },
     });
     all.as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
@@ -184,7 +184,7 @@ fn an_eni_without_a_definition_of_ipvlan_says_why_and_the_others_have_theirs() {
             Reason::NoLink("\"a b\" is no name of a link".to_owned()),
         ),
         (
-            json!({ "node": { "macAddress": "02:00:00:00:00:0a", "linkName": "ens7", "addresses": ["10.0.2.17"] } }),
+            json!({ "node": { "macAddress": "02:00:00:00:00:0a", "linkName": "ens7", "addresses": ["10.0.2.33"] } }),
             Reason::NoAddresses,
         ),
         (json!({ "privateIPs": ["here"] }), Reason::NotAnAddress("here".to_owned())),
