@@ -68,6 +68,7 @@ pub mod node_selector;
 pub mod nodeeni;
 pub mod observed;
 pub mod orphans;
+pub mod outdated_reports;
 pub mod pods;
 pub mod problem;
 pub mod reconcile_request;

@@ -24,6 +24,9 @@ impl Reconciler {
             return;
         }
         self.follow_trace(&entry.attachment);
+        if self.deps.settings.node_agent {
+            self.outdated_reports.note(&entry.attachment, self.now());
+        }
         let step = self.step(&entry);
         if let Some(at) = step.recheck {
             self.queue.add_at(key.clone(), at);
@@ -154,6 +157,7 @@ impl Reconciler {
             boot_ids: &[],
             instance: attachment.instance.as_ref().and_then(|instance| self.deps.ec2.instance_observation(instance)),
             states_failure: self.states_failure.as_ref(),
+            report_outdated_since: self.outdated_reports.since(&attachment.uid),
             home_shown: self.deps.ec2.home_shown(),
             resync_took: self.deps.ec2.resync_took(),
             catalog,

@@ -322,6 +322,7 @@ impl Reconciler {
         self.deps.ec2.keep_instances(&store.instances());
         self.refusal_observations.retain(|name, _| store.attachment(name).is_some());
         self.kept_taints.retain(|name| store.node(name).is_some());
+        self.outdated_reports.retain(|uid| store.attachment_by_uid(uid).is_some());
         self.refused_attach.retain(|_, refused| store.node(&refused.node).is_some());
         self.call_histories.retain(|uid, _| store.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());

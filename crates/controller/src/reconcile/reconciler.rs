@@ -32,6 +32,7 @@ use multi_eni_plan::lifecycle::CallHistory;
 use multi_eni_plan::lookup_failure::LookupFailure;
 use multi_eni_plan::observed::Cluster;
 use multi_eni_plan::orphans as orphans_plan;
+use multi_eni_plan::outdated_reports::OutdatedReports;
 use multi_eni_plan::removals::{RemovalHistory, RemovalPermits};
 use multi_eni_plan::rollout::Permits;
 use multi_eni_plan::settings::Settings;
@@ -120,6 +121,8 @@ pub struct Reconciler {
     pub(super) attach_traces: AttachTraces,
     /// Why Nodes keep their startup taint, as far as it was published.
     pub(super) kept_taints: KeptTaints,
+    /// Since when the node agent has not followed edits.
+    pub(super) outdated_reports: OutdatedReports,
     pub(super) warnings: Warnings,
     pub(super) started: bool,
     /// When all names were last looked up.
@@ -179,6 +182,7 @@ impl Reconciler {
             stopwatches: Stopwatches::default(),
             attach_traces,
             kept_taints: KeptTaints::default(),
+            outdated_reports: OutdatedReports::default(),
             warnings: Warnings::default(),
             started: false,
             names_looked_up_at: None,

@@ -223,6 +223,8 @@ impl Model {
                 let attachment = Attachment::read(&object);
                 let same = before.as_ref().filter(|before| before.attachment.uid == attachment.uid);
                 let since = same.map_or(at, |before| before.since);
+                let same_generation = same.filter(|before| before.attachment.generation == attachment.generation);
+                let generation_since = same_generation.map_or(at, |before| before.generation_since);
                 let disturbed = if by_replica { same.map_or(0, |before| before.disturbed) } else { at };
                 self.uids.insert(attachment.uid.clone(), name.to_owned());
                 let deleting_since =
@@ -232,7 +234,7 @@ impl Model {
                     && was_bound.map_or_else(|| is_bound(&attachment), |before| before.bound_when_deleted);
                 self.attachments.insert(
                     name.to_owned(),
-                    ModelAttachment { attachment, since, disturbed, deleting_since, bound_when_deleted },
+                    ModelAttachment { attachment, since, generation_since, disturbed, deleting_since, bound_when_deleted },
                 );
             }
             None => {

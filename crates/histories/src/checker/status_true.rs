@@ -9,6 +9,8 @@ use multi_eni_api::ENIAttachment;
 use multi_eni_api::conditions::types;
 use multi_eni_api::node_config::{NodeMode, mode_of};
 use multi_eni_plan::attachment::Attachment;
+use multi_eni_plan::outdated_reports::is_outdated;
+use multi_eni_plan::unconfigured::OVERDUE;
 use multi_eni_sim::kube::ObjectChange;
 use serde::Deserialize;
 use serde_json::Value;
@@ -61,7 +63,12 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
             // An ENI whose tags someone changed is in place, but the controller must not call it ready, even if the tags are
             // back.
             let retagged = reason(change.after) == "TagsRemoved";
-            let may_stay = before == Some(true) && attachment.deleting.is_none() && !retagged && is_configured;
+            let is_unfollowed = state.node_agent && is_outdated(&attachment) && has_had_time(state, change.name, at);
+            let may_stay = before == Some(true)
+                && attachment.deleting.is_none()
+                && !retagged
+                && is_configured
+                && !is_unfollowed;
             let well = may_stay && is_well(state, at, &attachment);
             well.then_some("is not Ready, and its ENI works and fits its NodeENI")
         }
@@ -82,6 +89,12 @@ fn is_configured(attachment: &Attachment) -> bool {
     let is_old = report.reason == "NotManaged" && report.observed_generation != attachment.generation;
     let is_none = mode_of(attachment.node_settings.node_config.as_ref()) == NodeMode::None;
     report.status == "True" && mac.is_some() && mac == status.mac_address.as_ref() && (!is_old || is_none)
+}
+
+/// Whether the node agent has had the time to follow the last edit of this ENIAttachment.
+fn has_had_time(state: &State, name: &str, at: Millis) -> bool {
+    let allowed = u64::try_from(OVERDUE.as_millis()).unwrap_or(Millis::MAX);
+    state.model.attachments.get(name).is_some_and(|known| at >= known.generation_since.saturating_add(allowed))
 }
 
 /// Whether the node agent's report is of the boot that the Node of its instance shows, and since when the Node shows it. None: the

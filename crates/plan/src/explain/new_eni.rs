@@ -66,6 +66,7 @@ fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &O
         boot_ids: &[],
         instance: None,
         states_failure: None,
+        report_outdated_since: None,
         home_shown: None,
         resync_took: SignedDuration::ZERO,
         catalog: input.catalog,

@@ -33,6 +33,7 @@ fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
             boot_ids: &[],
             instance: None,
             states_failure: None,
+            report_outdated_since: None,
             home_shown: None,
             resync_took: jiff::SignedDuration::ZERO,
             catalog: &world.catalog,

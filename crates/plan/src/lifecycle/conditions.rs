@@ -84,7 +84,10 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
             let until = until.into_iter().chain(why.until).min();
             (ConditionUpdate::new(types::READY, false, why.reason, why.message), until)
         }
-        None if attached && is_live => (ConditionUpdate::new(types::READY, true, "Ready", message), until),
+        None if attached && is_live => {
+            let follows_by = configured::follows_by(input).filter(|_| input.settings.node_agent);
+            (ConditionUpdate::new(types::READY, true, "Ready", message), until.into_iter().chain(follows_by).min())
+        }
         None => (ConditionUpdate::new(types::READY, false, reason, message), until),
     };
     conditions::set(&mut status.conditions, ready, input.attachment.generation, input.now);

@@ -4,6 +4,7 @@
 use super::input::Input;
 use crate::agent_report::{is_of_this_boot, of_eni};
 use crate::attachment::Attachment;
+use crate::outdated_reports::is_outdated;
 use crate::unconfigured::{OVERDUE, since};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -48,7 +49,7 @@ pub(super) fn missing(input: &Input<'_>, status: &EniAttachmentStatus, message: 
             let message = format!("{message}; the node agent on node {node} reports {reason}: {}", report.message);
             return Some(NotConfigured { reason: reason.to_owned(), message, until: None });
         }
-        Some(report) if counts(attachment, report) => return None,
+        Some(report) if counts(attachment, report) && follows_by(input).is_none_or(|by| now < by) => return None,
         Some(_) => "the last report of the node agent is about earlier settings".to_owned(),
     };
     // The times are those of the next status: it may be the first one in which the ENI is attached.
@@ -65,8 +66,17 @@ pub(super) fn missing(input: &Input<'_>, status: &EniAttachmentStatus, message: 
     Some(NotConfigured { reason: NOT_REPORTED.to_owned(), message, until: None })
 }
 
-/// Whether a report that says True counts. A report about earlier settings makes no ENI Ready, and an ENI that is Ready stays so: the
-/// agent follows an edit in a moment, and says if it cannot. But an interface that the agent did not manage is not configured.
+/// By when the agent must have followed an edit of an ENI that is Ready: after that time the ENI is not Ready. None: its report is about the
+/// present settings, or says more.
+pub(super) fn follows_by(input: &Input<'_>) -> Option<Timestamp> {
+    let since = input.report_outdated_since.filter(|_| is_outdated(input.attachment))?;
+    is_true(&input.attachment.status.conditions, types::READY)
+        .then(|| since.saturating_add(OVERDUE).unwrap_or(Timestamp::MAX))
+}
+
+/// Whether a report that says True counts. A report about earlier settings makes no ENI Ready, and an ENI that is Ready stays so for two
+/// minutes: the agent follows an edit in a moment, and says if it cannot. But an interface that the agent did not manage is not
+/// configured.
 fn counts(attachment: &Attachment, report: &Condition) -> bool {
     if attachment.generation.is_none() || report.observed_generation == attachment.generation {
         return true;

@@ -30,6 +30,9 @@ pub struct Input<'a> {
     pub node: Option<&'a ObservedNode>,
     /// The boots that the Nodes of its instance show: one, unless a Node is stale.
     pub boot_ids: &'a [&'a str],
+    /// Since when the node agent's report has been about earlier settings, as this process has seen it. None: it is not, or this process
+    /// has just begun to look.
+    pub report_outdated_since: Option<Timestamp>,
     /// The state of its instance, if it was looked up.
     pub instance: Option<InstanceObservation>,
     /// Why instance states cannot be looked up, if a lookup fails.

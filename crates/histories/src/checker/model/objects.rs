@@ -74,6 +74,8 @@ pub struct ModelAttachment {
     pub attachment: Attachment,
     /// Since when it exists.
     pub since: Millis,
+    /// Since when it has its present generation.
+    pub generation_since: Millis,
     /// When something other than a replica last changed it.
     pub disturbed: Millis,
     /// Since when it is being deleted.

@@ -48,6 +48,7 @@ impl Model {
             boot_ids: &[],
             instance: eni_attachment.instance.as_ref().map(|i| InstanceObservation::first(self.state(i), self.now)),
             states_failure: None,
+            report_outdated_since: None,
             home_shown: Some(self.now),
             resync_took: SignedDuration::ZERO,
             catalog: &self.catalog,

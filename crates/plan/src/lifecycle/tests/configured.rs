@@ -106,6 +106,31 @@ fn a_report_about_earlier_settings_keeps_an_eni_ready_and_makes_none_ready() {
 }
 
 #[test]
+fn an_edit_that_the_agent_does_not_follow_is_said_after_two_minutes() {
+    let mut world = attached();
+    reports(&mut world, MAC, true, "Configured", 1);
+    world.attachment.generation = Some(1);
+    world.attachment.status = world.step().status;
+    (world.attachment.generation, world.now, world.report_outdated_since) = (Some(2), at(40), Some(at(40)));
+    let waits = world.step();
+    assert_eq!((is_true(&waits.status.conditions, types::READY), waits.recheck), (true, Some(at(160))));
+    world.attachment.status = waits.status;
+    world.now = at(160);
+    let late = world.step();
+    assert_eq!((ready(&late).0, ready(&late).1), ("False", "Configuring"), "{}", ready(&late).2);
+    world.attachment.status = late.status;
+    world.now = at(280);
+    let step = world.step();
+    let (_, reason, message) = ready(&step);
+    assert_eq!(reason, "NodeAgentNotReporting");
+    assert!(message.contains("the last report of the node agent is about earlier settings since"), "{message}");
+    // The agent has followed.
+    reports(&mut world, MAC, true, "Configured", 2);
+    world.report_outdated_since = None;
+    assert!(is_ready(&world));
+}
+
+#[test]
 fn an_agent_that_does_not_report_is_named_after_two_minutes() {
     let mut world = attached();
     let first = world.step();
