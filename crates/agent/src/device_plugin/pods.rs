@@ -181,7 +181,9 @@ fn offer_by(
     pools: Pools,
     waker: &Waker,
 ) -> Option<Failure> {
-    if running.is_none() && pools.is_empty() && !allocations_file::is_there(&directories.state) {
+    // A ledger of before the plugins were switched off is no reason to look for kubelet.
+    let has_pods = || directories.kubelet.is_dir() && allocations_file::is_there(&directories.state);
+    if running.is_none() && pools.is_empty() && !has_pods() {
         // An earlier agent may have left files.
         let result = synchronize(&directories.device_info, &pools);
         return result.err().map(|error| Failure::of_all(format!("{}: {error}", directories.device_info.display())));
@@ -314,6 +316,9 @@ mod tests {
         fs::create_dir(root.join("state")).unwrap();
         let ledger = r#"{ "devices": { "0000:00:06.0": { "resource": "example.com/fast" } } }"#;
         fs::write(root.join("state/allocations.json"), ledger).unwrap();
+        pods.offer(&Candidates::default());
+        assert!(!is_running(&pods), "kubelet's directory is not mounted");
+        fs::create_dir(root.join("plugins")).unwrap();
         pods.offer(&Candidates::default());
         assert!(is_running(&pods));
     }
