@@ -17,6 +17,7 @@
 //	start, stop
 //	capacity                               what the Node's status would have
 //	pod NAME RESOURCE COUNT                admits a pod with one container
+//	again NAME                             the container of the pod starts again, without a new admission
 //	end NAME                               the pod has ended
 //
 // A pod that is admitted for a second time is one of a kubelet that has restarted: it gets what it was given before. While the manager runs,

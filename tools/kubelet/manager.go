@@ -168,7 +168,12 @@ func (m *manager) pod(name, wanted string, count string) error {
 		}
 		return err
 	}
-	options, err := m.kubelet.GetDeviceRunContainerOptions(pod, c)
+	return m.container(pod, line)
+}
+
+// container starts the container of a pod that was admitted, and shows what it would get.
+func (m *manager) container(pod *core.Pod, line event) error {
+	options, err := m.kubelet.GetDeviceRunContainerOptions(pod, &pod.Spec.Containers[0])
 	if err != nil {
 		return err
 	}
@@ -182,6 +187,14 @@ func (m *manager) pod(name, wanted string, count string) error {
 	line.Answers = []container{shown}
 	say(line)
 	return nil
+}
+
+func (m *manager) again(name string) error {
+	pod, ok := m.GetPodByName("", name)
+	if !ok {
+		return fmt.Errorf("no pod %s was admitted", name)
+	}
+	return m.container(pod, event{Event: "allocated"})
 }
 
 func (m *manager) end(name string) {
@@ -202,6 +215,8 @@ func (m *manager) run(words []string) error {
 		return nil
 	case words[0] == "pod" && len(words) == 4:
 		return m.pod(words[1], words[2], words[3])
+	case words[0] == "again" && len(words) == 2:
+		return m.again(words[1])
 	case words[0] == "end" && len(words) == 2:
 		m.end(words[1])
 		return nil

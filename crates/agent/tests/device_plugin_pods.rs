@@ -81,7 +81,16 @@ impl Node {
 
     /// Admits a pod and starts its container. The result is its device, and its nodes.
     fn pod(&mut self, name: &str, resource: &str) -> Result<(String, String), String> {
-        let got = self.kubelet.run(&format!("pod {name} {resource} 1"))?.unwrap();
+        self.container(&format!("pod {name} {resource} 1"), resource)
+    }
+
+    /// Starts the container of a pod again. The pod was admitted before.
+    fn again(&mut self, name: &str, resource: &str) -> Result<(String, String), String> {
+        self.container(&format!("again {name}"), resource)
+    }
+
+    fn container(&mut self, command: &str, resource: &str) -> Result<(String, String), String> {
+        let got = self.kubelet.run(command)?.unwrap();
         let answer = &got["answers"][0];
         let variable = format!("PCIDEVICE_{}", resource.replace(['.', '/'], "_").to_uppercase());
         Ok((answer["envs"][variable.as_str()].as_str().unwrap().to_owned(), answer["devices"].to_string()))
@@ -159,6 +168,44 @@ fn while_kubelet_cannot_be_asked_a_device_stays_where_it_was_given_and_the_note_
     assert!(note(&agent, A).contains("the agent cannot ask kubelet which devices pods have: "), "{}", note(&agent, A));
 }
 
+/// An agent that kept no ledger gave the device. Kubelet answers later than the agent starts, and no event tells.
+#[test]
+fn a_kubelet_that_does_not_answer_at_first_is_asked_again() {
+    let mut node = Node::new();
+    let agent = node.agent();
+    agent.offer(pools(&[(OLD, A, link())]));
+    node.until_counts(OLD, (1, 1));
+    node.pod("one", OLD).unwrap();
+    drop(agent);
+    fs::remove_dir_all(&node.directories.state).unwrap();
+    let socket = node.directories.pod_resources.socket.clone();
+    // Not in kubelet's own directory, whose changes are events.
+    let later = node.directories.kubelet.join("later");
+    fs::create_dir(&later).unwrap();
+    node.directories.pod_resources.socket = later.join("kubelet.sock");
+    let agent = node.agent();
+    agent.offer(pools(&[(NEW, A, link())]));
+    node.until_counts(NEW, (1, 1));
+    symlink(socket, &node.directories.pod_resources.socket).unwrap();
+    node.until_counts(NEW, (1, 0));
+    assert!(note(&agent, A).contains("a pod has it as example.com/old"), "{}", note(&agent, A));
+}
+
+/// The name is removed from the NodeENI, and the agent starts anew. Kubelet starts no container with a device whose resource has no plugin.
+#[test]
+fn a_pod_starts_its_container_again_although_nothing_of_its_resource_is_offered() {
+    let mut node = Node::new();
+    let agent = node.agent();
+    agent.offer(pools(&[(OLD, A, link())]));
+    node.until_counts(OLD, (1, 1));
+    node.pod("one", OLD).unwrap();
+    drop(agent);
+    node.until_counts(OLD, (1, 0));
+    let _agent = node.agent();
+    node.until_counts(OLD, (0, 0));
+    assert_eq!(node.again("one", OLD).map(|got| got.0), Ok(A.to_owned()));
+}
+
 #[test]
 fn two_pods_never_get_devices_of_one_iommu_group() {
     let mut node = Node::new();
@@ -197,6 +244,7 @@ fn after_a_reboot_no_container_starts_with_the_group_of_before_and_a_new_pod_get
     node.put_in_group(A, 5);
     let refused = node.pod("one", NEW).unwrap_err();
     assert!(refused.contains("PreStartContainer") && refused.contains("by now it is /dev/vfio/5"), "{refused}");
+    assert_eq!(node.again("one", NEW).unwrap_err(), refused);
     // It has looked: kubelet does not admit that pod any more, so that its controller makes another one.
     drop(agent);
     node.kubelet.run("stop").unwrap();
@@ -211,6 +259,15 @@ fn after_a_reboot_no_container_starts_with_the_group_of_before_and_a_new_pod_get
     );
     let refused = node.pod("one", NEW).unwrap_err();
     assert!(refused.contains("healthy devices"), "{refused}");
+    // A kubelet that starts anew tells nothing, and admits its pods at that moment.
+    let (socket, away) =
+        (node.directories.pod_resources.socket.clone(), node.directories.kubelet.join("pod-resources/away"));
+    fs::rename(&socket, &away).unwrap();
+    agent.offer(pools(&[(NEW, A, vfio(5)), (OLD, B, link())]));
+    node.until_counts(OLD, (1, 1));
+    assert!(note(&agent, A).contains("the agent cannot ask kubelet"), "{}", note(&agent, A));
+    assert_eq!(node.counts(NEW), (1, 0));
+    fs::rename(&away, &socket).unwrap();
     node.end("one");
     node.until_counts(NEW, (1, 1));
     let (device, nodes) = node.pod("two", NEW).unwrap();

@@ -176,8 +176,10 @@ impl Queue {
         due.into_iter().chain(held_back).min()
     }
 
-    /// Marks that a call for this key is under way: the key is not returned until the call has ended.
+    /// Marks that a call for this key is under way: the key is not returned until the call has ended, also if a change has made it ready
+    /// since it was returned.
     pub fn busy(&mut self, key: Key) {
+        self.ready.remove(&key);
         self.busy.insert(key, self.now);
     }
 
@@ -262,6 +264,19 @@ mod tests {
         assert_eq!(queue.pop(), Some(node(7)), "nothing is left to write for it");
         assert_eq!(queue.pop(), Some(node(NODES_AT_ONCE)));
         assert_eq!((queue.pop(), queue.pop(), queue.pop()), (Some(nodeeni), Some(Key::Orphans), None));
+    }
+
+    /// An answer that comes between the decision and its call makes the key ready once more.
+    #[test]
+    fn a_key_with_a_call_under_way_is_not_returned_although_a_change_came_before_the_call() {
+        let (mut queue, nodeeni) = (Queue::default(), Key::NodeEni("e".into()));
+        queue.add(nodeeni.clone());
+        assert_eq!(queue.pop().as_ref(), Some(&nodeeni));
+        queue.add(nodeeni.clone());
+        queue.busy(nodeeni.clone());
+        assert_eq!(queue.pop(), None);
+        queue.done(&nodeeni);
+        assert_eq!((queue.pop(), queue.pop()), (Some(nodeeni), None));
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl AllocationLedger {
         self.devices.iter().find(|(_, given)| given.node.as_deref() == Some(node)).map(|(device, _)| device)
     }
 
+    /// The resources by which the agent's own plugins have given devices.
+    pub fn own_resources(&self) -> impl Iterator<Item = &str> {
+        self.devices.values().filter(|given| !given.is_of_others).map(|given| given.resource.as_str())
+    }
+
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.devices.is_empty()

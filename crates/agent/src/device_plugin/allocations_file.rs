@@ -14,8 +14,16 @@ use std::time::Instant;
 pub struct AllocationsFile {
     path: PathBuf,
     start: Instant,
-    ledger: Mutex<AllocationLedger>,
+    kept: Mutex<Kept>,
     said: SaidOnce,
+}
+
+/// The ledger in memory.
+#[derive(Debug)]
+struct Kept {
+    ledger: AllocationLedger,
+    /// Whether the last write of the file failed.
+    is_file_old: bool,
 }
 
 /// The ledger as it is stored. A file that cannot be read is left as it is until a device is given: kubelet knows the same.
@@ -24,6 +32,11 @@ pub fn stored(state_dir: &Path) -> AllocationLedger {
         tracing::warn!(%error, "which devices pods have is read from kubelet alone");
         AllocationLedger::default()
     })
+}
+
+/// Whether there is a file: the agent has given a device to a pod, and does not know that the pod has ended.
+pub fn is_there(state_dir: &Path) -> bool {
+    path(state_dir).exists()
 }
 
 /// Removes the file. The result is whether it was there.
@@ -44,13 +57,13 @@ fn path(state_dir: &Path) -> PathBuf {
 impl AllocationsFile {
     /// Reads the ledger.
     pub fn open(state_dir: &Path) -> Self {
-        let ledger = Mutex::new(stored(state_dir));
-        Self { path: path(state_dir), start: Instant::now(), ledger, said: SaidOnce::default() }
+        let kept = Mutex::new(Kept { ledger: stored(state_dir), is_file_old: false });
+        Self { path: path(state_dir), start: Instant::now(), kept, said: SaidOnce::default() }
     }
 
     /// The ledger.
     pub fn ledger(&self) -> AllocationLedger {
-        self.lock().clone()
+        self.lock().ledger.clone()
     }
 
     /// A plugin gives devices of this resource, each with its device node.
@@ -69,16 +82,19 @@ impl AllocationsFile {
         self.update(|ledger| ledger.learn(told, now));
     }
 
-    /// Changes the ledger, and the file if what is stored changes. Without the file a new process learns the same from kubelet.
+    /// Changes the ledger, and the file if what is stored changes or could not be stored before. Without the file a new process learns from
+    /// kubelet which devices pods have, and not with which device nodes.
     fn update(&self, change: impl FnOnce(&mut AllocationLedger)) {
-        let mut ledger = self.lock();
-        let before = ledger.own();
-        change(&mut ledger);
-        let own = ledger.own();
-        if own == before {
+        let mut kept = self.lock();
+        let before = kept.ledger.own();
+        change(&mut kept.ledger);
+        let own = kept.ledger.own();
+        if own == before && !kept.is_file_old {
             return;
         }
-        match state_file::write(&self.path, (!own.is_empty()).then_some(&own)) {
+        let result = state_file::write(&self.path, (!own.is_empty()).then_some(&own));
+        kept.is_file_old = result.is_err();
+        match result {
             Ok(()) => self.said.forget(),
             Err(error) if self.said.is_new(&error.to_string()) => {
                 tracing::warn!(%error, "which devices pods have cannot be stored");
@@ -87,8 +103,8 @@ impl AllocationsFile {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, AllocationLedger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,5 +125,23 @@ mod tests {
         assert!(AllocationsFile::open(&directory).ledger().is_empty());
         assert_eq!((remove(&directory).ok(), remove(&directory).ok()), (Some(true), Some(false)));
         fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_could_not_be_stored_is_stored_with_the_next_word_of_kubelet() {
+        let directory = std::env::temp_dir().join(format!("multi-eni-allocations-{}-full", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        let _ = fs::remove_file(&directory);
+        let device: PciAddress = "0000:00:06.0".parse().unwrap();
+        let told = [PodDevice { resource: "a/one".to_owned(), device: device.clone() }];
+        let allocations = AllocationsFile::open(&directory);
+        fs::write(&directory, "no directory").unwrap();
+        allocations.give("a/one", [(device.clone(), Some("/dev/vfio/3".to_owned()))]);
+        fs::remove_file(&directory).unwrap();
+        allocations.learn(&told);
+        assert!(stored(&directory).at(&device).is_some());
+        fs::remove_dir_all(&directory).unwrap();
+        allocations.learn(&told);
+        assert!(!is_there(&directory), "nothing has changed since");
     }
 }

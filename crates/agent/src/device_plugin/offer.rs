@@ -59,12 +59,17 @@ pub fn fault(is_configured: bool, seen: Option<&PciDevice>) -> Option<Fault> {
 
 /// How a program uses the device. Without the device's node a pod would get a variable and no device.
 fn access(seen: &PciDevice) -> Result<Access, Fault> {
+    match access_by_driver(seen)? {
+        Access::Vfio { .. } if !seen.group_in_use.is_empty() => Err(Fault::GroupInUse),
+        access => Ok(access),
+    }
+}
+
+/// The same, whatever the rest of its IOMMU group does.
+fn access_by_driver(seen: &PciDevice) -> Result<Access, Fault> {
     match seen.driver.as_deref() {
         Some("vfio-pci") => {
             let group = seen.iommu_group.ok_or(Fault::NoGroup)?;
-            if !seen.group_in_use.is_empty() {
-                return Err(Fault::GroupInUse);
-            }
             Ok(Access::Vfio { host: group.host_file(), container: group.file() })
         }
         Some("igb_uio" | "uio_pci_generic") => {
@@ -76,9 +81,9 @@ fn access(seen: &PciDevice) -> Result<Access, Fault> {
     }
 }
 
-/// The device node by which a program uses the device.
+/// The device node of the device, also while another device of its IOMMU group keeps programs from it.
 pub fn device_node(seen: &PciDevice) -> Option<String> {
-    access(seen).ok()?.node().map(str::to_owned)
+    access_by_driver(seen).ok()?.node().map(str::to_owned)
 }
 
 fn device(is_configured: bool, seen: Option<PciDevice>) -> Device {
@@ -156,6 +161,7 @@ mod tests {
         let seen = PciDevice { iommu_group: group, group_in_use: vec![other], ..with_driver("vfio-pci") };
         assert!(!one(Some(seen.clone())).is_healthy);
         assert_eq!(fault(true, Some(&seen)), Some(Fault::GroupInUse));
+        assert_eq!(device_node(&seen).as_deref(), Some("/dev/vfio/7"), "a pod that has the device has the node of now");
         assert_eq!(
             fault(true, Some(&PciDevice { driver: Some("ena".to_owned()), ..seen })),
             None,

@@ -2,7 +2,7 @@
 //! with one device node (an IOMMU group) one is offered. Given the pools as the ENIAttachments ask for them, and which devices pods have.
 
 use crate::device_plugin::allocation_ledger::AllocationLedger;
-use crate::device_plugin::pool::{Device, Pools};
+use crate::device_plugin::pool::{Device, Pool, Pools};
 use crate::device_plugin::resource_name::ResourceName;
 use crate::pci_address::PciAddress;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,8 @@ pub struct Placement {
     pub pools: Pools,
     /// What a person should know of a device.
     pub notes: BTreeMap<PciAddress, Note>,
+    /// Whether a resource is served for its pods alone, because nothing of it is offered any more.
+    pub has_resource_of_pods_alone: bool,
 }
 
 /// Why a device is not offered as its ENIAttachment asks.
@@ -48,13 +50,20 @@ pub enum Note {
         /// Whether a pod has the other device.
         is_held: bool,
     },
+    /// A pod has its device node by another device, which had that node before, or is not offered any more.
+    NodeOfPod {
+        /// The node.
+        node: String,
+        /// The other device.
+        with: PciAddress,
+    },
 }
 
 impl Note {
     /// Whether it ends with a pod. No event comes then, so that kubelet has to be asked.
     pub fn ends_with_pod(&self) -> bool {
         match self {
-            Self::Kept { .. } | Self::OfOthers { .. } | Self::OldNode { .. } => true,
+            Self::Kept { .. } | Self::OfOthers { .. } | Self::OldNode { .. } | Self::NodeOfPod { .. } => true,
             Self::SharedNode { is_held, .. } => *is_held,
         }
     }
@@ -79,6 +88,10 @@ impl fmt::Display for Note {
                     "no pod gets the ENI, because its device is in one IOMMU group with {with}, which {whose}: only one program can open {node}"
                 )
             }
+            Self::NodeOfPod { node, with } => write!(
+                f,
+                "no pod gets the ENI, because a pod has its device node {node} by the device {with}: only one program can open it"
+            ),
         }
     }
 }
@@ -86,9 +99,9 @@ impl fmt::Display for Note {
 /// Whether kubelet tells which devices pods have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kubelet {
-    /// It does: the end of a pod will be seen.
+    /// It does, or it did and has a pause: the end of a pod will be seen.
     Tells,
-    /// It does not.
+    /// It has told nothing since the agent started.
     IsSilent,
 }
 
@@ -101,13 +114,25 @@ pub fn place(asked: &Pools, ledger: &AllocationLedger, kubelet: Kubelet) -> Plac
         }
     }
     placement.share_out_nodes(ledger);
+    placement.keep_resources(ledger);
     placement
 }
 
 impl Placement {
     /// Whether kubelet has to be asked which devices pods have.
     pub fn is_about_pods(&self) -> bool {
-        self.notes.values().any(Note::ends_with_pod)
+        self.has_resource_of_pods_alone || self.notes.values().any(Note::ends_with_pod)
+    }
+
+    /// Kubelet starts a container with a device only if the device's resource has a plugin. So a resource by which a pod has a device
+    /// stays, and without devices if nothing of it is offered.
+    fn keep_resources(&mut self, ledger: &AllocationLedger) {
+        for resource in ledger.own_resources().filter_map(|resource| resource.parse::<ResourceName>().ok()) {
+            self.pools.entry(resource).or_insert_with(|| {
+                self.has_resource_of_pods_alone = true;
+                Pool::new()
+            });
+        }
     }
 
     fn add(
@@ -141,7 +166,7 @@ impl Placement {
                 // Kubelet gives the device to no other pod by this name, and the agent lets no container start with the old node. Without
                 // kubelet's word the device would stay so for ever.
                 (Some(Note::OldNode { .. }), Kubelet::IsSilent) => true,
-                (Some(Note::Kept { .. } | Note::SharedNode { .. }) | None, _) => true,
+                (Some(Note::Kept { .. } | Note::SharedNode { .. } | Note::NodeOfPod { .. }) | None, _) => true,
             };
             self.notes.extend(note.map(|note| (address.clone(), note)));
         }
@@ -160,9 +185,14 @@ impl Placement {
             // By its own number, or by kubelet's word.
             let held =
                 ledger.with_node(&node).or_else(|| of_node().map(|(id, _)| id).find(|id| ledger.at(id).is_some()));
-            let first = || of_node().min_by_key(|(id, device)| (!device.is_healthy, *id)).map(|(id, _)| id);
+            // If none is healthy, each has a reason of its own.
+            let first = || of_node().filter(|(_, device)| device.is_healthy).map(|(id, _)| id).min();
             let Some(chosen) = held.or_else(first).cloned() else { continue };
-            let note = Note::SharedNode { node: node.clone(), with: chosen.clone(), is_held: held.is_some() };
+            let note = if of_node().any(|(id, _)| *id == chosen) {
+                Note::SharedNode { node: node.clone(), with: chosen.clone(), is_held: held.is_some() }
+            } else {
+                Note::NodeOfPod { node: node.clone(), with: chosen.clone() }
+            };
             for pool in self.pools.values_mut() {
                 for (address, device) in pool.iter_mut().filter(|(id, device)| **id != chosen && is_of_node(device)) {
                     device.is_healthy = false;
@@ -177,7 +207,7 @@ impl Placement {
 mod tests {
     use super::*;
     use crate::device_plugin::allocation_ledger::PodDevice;
-    use crate::device_plugin::pool::{Access, Pool};
+    use crate::device_plugin::pool::Access;
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -290,18 +320,52 @@ mod tests {
         let placement = place(&group, &given(&[(OLD, 7, Some("/dev/vfio/3"))]), Kubelet::Tells);
         assert_eq!(shown(&placement), [at(NEW, 6, false), at(NEW, 8, true), at(OLD, 7, true)]);
         assert!(placement.is_about_pods());
-        // A device that is not healthy is in nobody's way.
+        // A device that is not healthy is in nobody's way, and of two of them pods can get neither.
         let ill = Device { is_healthy: false, ..vfio(3) };
         let placement =
             place(&asked(&[(NEW, 6, ill), (NEW, 7, vfio(3))]), &AllocationLedger::default(), Kubelet::Tells);
         assert_eq!(shown(&placement), [at(NEW, 6, false), at(NEW, 7, true)]);
+        let ill = || Device { is_healthy: false, ..vfio(3) };
+        let both = asked(&[(NEW, 6, ill()), (NEW, 7, ill())]);
+        assert_eq!(place(&both, &AllocationLedger::default(), Kubelet::Tells).notes, BTreeMap::new());
     }
 
     #[test]
     fn a_device_of_a_group_is_not_offered_while_a_pod_has_another_that_is_offered_no_more() {
         let placement = place(&asked(&[(NEW, 6, vfio(3))]), &given(&[(OLD, 7, Some("/dev/vfio/3"))]), Kubelet::Tells);
         assert_eq!(shown(&placement), [at(NEW, 6, false)]);
-        assert!(placement.notes[&id(6)].to_string().contains("with 0000:00:07.0, which a pod has"));
+        let note = placement.notes[&id(6)].to_string();
+        assert!(note.contains("a pod has its device node /dev/vfio/3 by the device 0000:00:07.0"), "{note}");
+    }
+
+    /// After a reboot the devices have their numbers in another order.
+    #[test]
+    fn a_device_with_the_node_that_a_pod_was_given_for_another_one_is_offered_to_nobody() {
+        let uio = |number: u8| Device { access: Access::Uio { node: format!("/dev/uio{number}") }, ..link() };
+        let wanted = asked(&[(NEW, 6, uio(1)), (NEW, 7, uio(0))]);
+        let placement = place(&wanted, &given(&[(NEW, 6, Some("/dev/uio0"))]), Kubelet::Tells);
+        assert_eq!(shown(&placement), [at(NEW, 6, false), at(NEW, 7, false)]);
+        let note = placement.notes[&id(7)].to_string();
+        assert!(note.contains("a pod has its device node /dev/uio0 by the device 0000:00:06.0"), "{note}");
+        assert!(placement.is_about_pods());
+    }
+
+    #[test]
+    fn a_resource_of_which_nothing_is_offered_is_served_until_its_pods_have_ended() {
+        let mut ledger = given(&[(OLD, 6, None)]);
+        ledger.learn(
+            &[
+                PodDevice { resource: OLD.to_owned(), device: id(6) },
+                PodDevice { resource: "intel.com/sriov".to_owned(), device: id(8) },
+            ],
+            Duration::from_secs(60),
+        );
+        let placement = place(&asked(&[(NEW, 7, link())]), &ledger, Kubelet::Tells);
+        assert_eq!(placement.pools.keys().map(ToString::to_string).collect::<Vec<_>>(), [NEW, OLD]);
+        assert_eq!((shown(&placement), placement.is_about_pods()), (vec![at(NEW, 7, true)], true));
+        ledger.learn(&[], Duration::from_secs(70));
+        let placement = place(&asked(&[(NEW, 7, link())]), &ledger, Kubelet::Tells);
+        assert_eq!((placement.pools.len(), placement.is_about_pods()), (1, false));
     }
 
     fn devices() -> impl Strategy<Value = Vec<(&'static str, u8, Device)>> {

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 /// How often the agent looks for a directory of kubelet that is not there, and tries to write device-info files again.
 const DIRECTORY_WAIT: Duration = Duration::from_secs(10);
 
-/// How often kubelet is asked whether a pod still has a device.
+/// How often kubelet is asked whether a pod still has a device, and a kubelet that does not answer is asked again.
 const POD_WAIT: Duration = Duration::from_secs(10);
 
 /// What is told when the notes on devices are others.
@@ -56,7 +56,8 @@ pub struct Plugins {
 
 impl Plugins {
     /// Starts the thread. A resource is served from when the first of its devices is offered, and then with an empty list after the
-    /// last one: its capacity on the Node is then 0, and kubelet refuses no pod that the scheduler has sent.
+    /// last one: its capacity on the Node is then 0, and kubelet refuses no pod that the scheduler has sent. A resource by which a pod has
+    /// a device of an earlier process is served, too.
     ///
     /// # Errors
     /// If the system gives no thread.
@@ -64,10 +65,10 @@ impl Plugins {
         let (pools, receiver) = watch::channel(Pools::new());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let notes = Arc::<Mutex<Notes>>::default();
-        let board = Board { notes: Arc::clone(&notes), waker };
+        let shared = SharedNotes { notes: Arc::clone(&notes), waker };
         let thread = std::thread::Builder::new()
             .name("device-plugins".to_owned())
-            .spawn(move || runtime.block_on(run(&directories, receiver, &board)))?;
+            .spawn(move || runtime.block_on(run(&directories, receiver, &shared)))?;
         Ok(Self { pools: Some(pools), thread: Some(thread), notes })
     }
 
@@ -99,14 +100,14 @@ impl Drop for Plugins {
     }
 }
 
-/// Where the thread leaves its notes.
-struct Board {
+/// The notes, which the thread sets and the agent reads.
+struct SharedNotes {
     notes: Arc<Mutex<Notes>>,
     waker: Waker,
 }
 
-impl Board {
-    fn put(&self, placement: &Placement, unanswered: Option<&str>) {
+impl SharedNotes {
+    fn set(&self, placement: &Placement, unanswered: Option<&str>) {
         let unanswered =
             unanswered.map(|error| format!("; the agent cannot ask kubelet which devices pods have: {error}"));
         let sentence = |note: &Note| {
@@ -123,11 +124,11 @@ impl Board {
     }
 }
 
-/// Places the devices. Kubelet is asked before the first ones, and whenever a pod is said to be in the way.
+/// Places the devices. Kubelet is asked before the first ones, until it has told once, and whenever a pod is said to be in the way.
 struct Placer<'a> {
     directories: &'a PluginDirectories,
     allocations: Arc<AllocationsFile>,
-    has_asked: bool,
+    has_told: bool,
     said: SaidOnce,
 }
 
@@ -135,12 +136,12 @@ impl Placer<'_> {
     /// The placement, and why kubelet did not answer.
     async fn place(&mut self, asked: &Pools) -> (Placement, Option<String>) {
         let placement = place(asked, &self.allocations.ledger(), Kubelet::Tells);
-        if asked.is_empty() || self.has_asked && !placement.is_about_pods() {
+        if placement.pools.is_empty() || self.has_told && !placement.is_about_pods() {
             return (placement, None);
         }
         match self.directories.pod_resources.devices().await {
             Ok(devices) => {
-                self.has_asked = true;
+                self.has_told = true;
                 self.said.forget();
                 self.allocations.learn(&devices);
                 (place(asked, &self.allocations.ledger(), Kubelet::Tells), None)
@@ -149,17 +150,19 @@ impl Placer<'_> {
                 if self.said.is_new(&error) {
                     tracing::warn!(error, "kubelet cannot be asked which devices pods have");
                 }
-                (place(asked, &self.allocations.ledger(), Kubelet::IsSilent), Some(error))
+                // A kubelet that has told before and starts anew admits its pods at this moment.
+                let kubelet = if self.has_told { Kubelet::Tells } else { Kubelet::IsSilent };
+                (place(asked, &self.allocations.ledger(), kubelet), Some(error))
             }
         }
     }
 }
 
-async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>, board: &Board) {
+async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>, shared: &SharedNotes) {
     let allocations = Arc::new(AllocationsFile::open(&directories.state));
     let sysfs: Arc<Path> = Arc::from(directories.sysfs.as_path());
     let mut placer =
-        Placer { directories, allocations: Arc::clone(&allocations), has_asked: false, said: SaidOnce::default() };
+        Placer { directories, allocations: Arc::clone(&allocations), has_told: false, said: SaidOnce::default() };
     let (look, looks) = watch::channel(());
     let mut plugins = JoinSet::new();
     let mut offered: BTreeMap<ResourceName, watch::Sender<Pool>> = BTreeMap::new();
@@ -170,8 +173,8 @@ async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>,
     loop {
         let asked = pools.borrow_and_update().clone();
         let (placement, unanswered) = placer.place(&asked).await;
-        board.put(&placement, unanswered.as_deref());
-        let is_about_pods = placement.is_about_pods();
+        shared.set(&placement, unanswered.as_deref());
+        let asks_again = placement.is_about_pods() || unanswered.is_some();
         let now = placement.pools;
         if events.is_none() && !(now.is_empty() && offered.is_empty()) {
             events = watched(&directories.kubelet, &mut is_absence_said);
@@ -208,7 +211,7 @@ async fn run(directories: &PluginDirectories, mut pools: watch::Receiver<Pools>,
                 events = events.filter(|events| is_open && events.is_current());
                 look.send_replace(());
             }
-            () = tokio::time::sleep(POD_WAIT), if is_about_pods => {}
+            () = tokio::time::sleep(POD_WAIT), if asks_again => {}
             () = tokio::time::sleep(DIRECTORY_WAIT), if is_behind || is_waiting_for_directory || (events.is_none() && !offered.is_empty()) => {}
         }
     }

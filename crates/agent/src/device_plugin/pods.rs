@@ -40,11 +40,11 @@ pub struct Pods {
 }
 
 enum Way {
-    /// The agent's own device plugins. A node on which no ENI has a resource name starts none.
+    /// The agent's own device plugins. A node on which no ENI has a resource name, and no pod a device, starts none.
     Plugins {
         /// Their directories.
         directories: PluginDirectories,
-        /// The plugins, once there was something to offer.
+        /// The plugins, once there was something to offer, or a pod that has a device.
         running: Option<Plugins>,
     },
     /// The SR-IOV network device plugin, by its configuration file.
@@ -113,7 +113,7 @@ impl Pods {
             }
             Way::SriovConfig(path) => {
                 // What pods have, that plugin knows.
-                let Placement { pools, notes } = place(&pools, &AllocationLedger::default(), Kubelet::Tells);
+                let Placement { pools, notes, .. } = place(&pools, &AllocationLedger::default(), Kubelet::Tells);
                 self.notes = notes.into_iter().map(|(device, note)| (device, note.to_string())).collect();
                 store_in(path, &pools)
             }
@@ -181,7 +181,9 @@ fn offer_by(
     pools: Pools,
     waker: &Waker,
 ) -> Option<Failure> {
-    if running.is_none() && pools.is_empty() {
+    // A ledger of before the plugins were switched off is no reason to look for kubelet.
+    let has_pods = || directories.kubelet.is_dir() && allocations_file::is_there(&directories.state);
+    if running.is_none() && pools.is_empty() && !has_pods() {
         // An earlier agent may have left files.
         let result = synchronize(&directories.device_info, &pools);
         return result.err().map(|error| Failure::of_all(format!("{}: {error}", directories.device_info.display())));
@@ -295,6 +297,30 @@ mod tests {
         fs::create_dir(root.join("plugins")).unwrap();
         pods.offer(&offered);
         assert_eq!((pods.refusal("u"), pods.needs_look()), (None, false));
+    }
+
+    #[test]
+    fn the_plugins_start_for_a_pod_that_has_a_device_although_nothing_is_offered() {
+        let root = root("pod");
+        let directories = PluginDirectories {
+            kubelet: root.join("plugins"),
+            device_info: root.join("info"),
+            sysfs: root.clone(),
+            state: root.join("state"),
+            pod_resources: PodResources { socket: root.join("pod-resources.sock"), own_pod: None },
+        };
+        let mut pods = Pods::with_plugins(&root, directories);
+        let is_running = |pods: &Pods| matches!(&pods.way, Way::Plugins { running: Some(_), .. });
+        pods.offer(&Candidates::default());
+        assert!(!is_running(&pods));
+        fs::create_dir(root.join("state")).unwrap();
+        let ledger = r#"{ "devices": { "0000:00:06.0": { "resource": "example.com/fast" } } }"#;
+        fs::write(root.join("state/allocations.json"), ledger).unwrap();
+        pods.offer(&Candidates::default());
+        assert!(!is_running(&pods), "kubelet's directory is not mounted");
+        fs::create_dir(root.join("plugins")).unwrap();
+        pods.offer(&Candidates::default());
+        assert!(is_running(&pods));
     }
 
     #[test]
