@@ -55,7 +55,6 @@ pub struct Queue {
     due_of: BTreeMap<Key, Timestamp>,
     /// Since when a call for each key is under way.
     busy: BTreeMap<Key, Timestamp>,
-    again: BTreeSet<Key>,
     /// Nodes that are decided and must wait until fewer Nodes write, in the order in which they came.
     waiting: VecDeque<Key>,
     /// Since when each of those waits.
@@ -68,9 +67,7 @@ pub struct Queue {
 impl Queue {
     /// Adds a key that is ready at once.
     pub fn add(&mut self, key: Key) {
-        if self.busy.contains_key(&key) {
-            self.again.insert(key);
-        } else {
+        if !self.busy.contains_key(&key) {
             self.ready.entry(key).or_insert(self.now);
         }
     }
@@ -186,7 +183,6 @@ impl Queue {
     /// Marks that the call for this key has ended: the key is ready again.
     pub fn done(&mut self, key: &Key) {
         self.busy.remove(key);
-        self.again.remove(key);
         self.ready.entry(key.clone()).or_insert(self.now);
     }
 

@@ -76,6 +76,9 @@ impl Reconciler {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
+                () = std::future::ready(()), if !self.answered.is_empty() => {
+                    std::mem::take(&mut self.answered).into_iter().for_each(|finished| self.finish(finished));
+                }
                 Some(finished) = self.calls.next() => self.finish(finished),
                 Some(()) = self.event_writes.next() => {}
                 Some(scrape) = scrapes.recv() => self.answer_scrape(scrape),
@@ -136,13 +139,13 @@ impl Reconciler {
     }
 
     /// Sends the calls that were started in this round. The status of a NodeENI, which is read from the decisions of all its Nodes, comes
-    /// after them.
+    /// after them. Answers that come meanwhile are taken after the round.
     async fn send_started(&mut self) {
         if !std::mem::take(&mut self.has_unsent_calls) {
             return;
         }
         while let Poll::Ready(Some(finished)) = futures::poll!(self.calls.next()) {
-            self.finish(finished);
+            self.answered.push(finished);
         }
         // The tasks of the connections write the requests.
         tokio::task::yield_now().await;

@@ -70,6 +70,8 @@ pub struct Reconciler {
     pub(super) calls: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// Whether a call was started that may not have been sent yet.
     pub(super) has_unsent_calls: bool,
+    /// Calls that ended during a round of decisions.
+    pub(super) answered: Vec<Finished>,
     /// Events that are being published. Nothing waits for them.
     pub(super) event_writes: FuturesUnordered<BoxFuture<'static, ()>>,
     /// Call history by UID of the ENIAttachment. There is one for nearly each, and a map keeps spare room for values in it.
@@ -153,6 +155,7 @@ impl Reconciler {
             queue: Queue::default(),
             calls: FuturesUnordered::new(),
             has_unsent_calls: false,
+            answered: Vec::new(),
             event_writes: FuturesUnordered::new(),
             call_histories: BTreeMap::new(),
             assignments: LastAssignments::default(),

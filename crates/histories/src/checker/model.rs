@@ -234,7 +234,14 @@ impl Model {
                     && was_bound.map_or_else(|| is_bound(&attachment), |before| before.bound_when_deleted);
                 self.attachments.insert(
                     name.to_owned(),
-                    ModelAttachment { attachment, since, generation_since, disturbed, deleting_since, bound_when_deleted },
+                    ModelAttachment {
+                        attachment,
+                        since,
+                        generation_since,
+                        disturbed,
+                        deleting_since,
+                        bound_when_deleted,
+                    },
                 );
             }
             None => {

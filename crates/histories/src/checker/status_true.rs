@@ -64,11 +64,8 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>) {
             // back.
             let retagged = reason(change.after) == "TagsRemoved";
             let is_unfollowed = state.node_agent && is_outdated(&attachment) && has_had_time(state, change.name, at);
-            let may_stay = before == Some(true)
-                && attachment.deleting.is_none()
-                && !retagged
-                && is_configured
-                && !is_unfollowed;
+            let may_stay =
+                before == Some(true) && attachment.deleting.is_none() && !retagged && is_configured && !is_unfollowed;
             let well = may_stay && is_well(state, at, &attachment);
             well.then_some("is not Ready, and its ENI works and fits its NodeENI")
         }
