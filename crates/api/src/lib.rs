@@ -22,6 +22,7 @@ pub mod nodeeni;
 mod reference_docs;
 #[cfg(test)]
 mod refused_docs;
+pub mod resource_name;
 mod schema;
 
 pub use connection_tracking::ConnectionTracking;

@@ -14,16 +14,19 @@ use std::collections::BTreeMap;
     ).message("nodeConfig.routes needs nodeConfig.mode addresses: without addresses on the node, no route can use the ENI")
 )]
 pub struct NodeConfig {
-    /// `none`: the agent does not touch the interface. `link` (the default): the agent sets the link up, and sets its MTU and its
-    /// alternative name. `addresses`: besides, the agent sets the addresses of the ENI with a route table and rules of their own.
+    /// `none`: the agent sets nothing on the interface, and takes back what it has set before. `link` (the default): the agent sets
+    /// the link up, and sets its MTU and its alternative name. `addresses`: besides, the agent sets the addresses of the ENI with a
+    /// route table and rules of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::node_mode")]
     pub mode: Option<NodeMode>,
 
-    /// An alternative name of the interface on every node, at most 15 characters. The kernel's name stays.
+    /// An alternative name of the interface on every node, at most 15 characters. The kernel's name stays. It needs one ENI of the
+    /// NodeENI on a node: two links of a node cannot have one name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$') && !self.startsWith('en') && !self.startsWith('eth') && self != 'lo'").message("nodeConfig.interfaceName must have at most 15 letters, digits, '_', '.' and '-', must not begin with en or eth, because network managers and CNI plugins take such names for theirs, and must not be lo, the loopback"))]
+    #[x_kube(validation = Rule::new("size(self) > 0").message("nodeConfig.interfaceName must not be empty: leave it out if the interface needs no alternative name"))]
+    #[x_kube(validation = Rule::new("self == '' || self.matches('^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$') && !self.startsWith('en') && !self.startsWith('eth') && self != 'lo'").message("nodeConfig.interfaceName must have at most 15 letters, digits, '_', '.' and '-', must not begin with en or eth, because network managers and CNI plugins take such names for theirs, and must not be lo, the loopback"))]
     pub interface_name: Option<String>,
 
     /// Networks that the node reaches by the ENI, with the mode `addresses`.

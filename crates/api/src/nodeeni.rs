@@ -3,6 +3,7 @@
 use crate::connection_tracking::ConnectionTracking;
 use crate::ec2_selector_terms::{SecurityGroupSelectorTerm, SubnetSelectorTerm};
 use crate::node_selector_term::NodeSelectorTerm;
+use crate::resource_name::{ENDS, NAME, OF_KUBERNETES, OF_QUOTAS, PREFIX};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -173,17 +174,26 @@ pub struct NodeEniSpec {
     #[serde(rename = "enableDPDK", default, skip_serializing_if = "Option::is_none")]
     pub enable_dpdk: Option<bool>,
 
-    /// DPDK driver to bind.
+    /// DPDK driver to bind. The node agent takes vfio-pci if none is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self == '' || self.matches('^(vfio-pci|igb_uio|uio_pci_generic)$')").message("dpdkDriver must be vfio-pci, igb_uio or uio_pci_generic"))]
     pub dpdk_driver: Option<String>,
 
     /// Resource name under which a device plugin offers the interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
+    #[x_kube(
+        validation = Rule::new("self == '' || !self.contains('/') || (self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*/') && self.matches('^[^/]{1,244}/'))").message(refused_resource_name(PREFIX).as_str()),
+        validation = Rule::new("!self.matches('^[^/]*kubernetes[.]io[^/]*/')").message(refused_resource_name(OF_KUBERNETES).as_str()),
+        validation = Rule::new("!self.contains('/') || !self.startsWith('requests.')").message(refused_resource_name(OF_QUOTAS).as_str()),
+        validation = Rule::new("self == '' || self.matches('^([^/]*/)?[A-Za-z0-9_.-]{1,63}$')").message(refused_resource_name(NAME).as_str()),
+        validation = Rule::new("!self.matches('^([^/]*/)?[A-Za-z0-9_.-]{1,63}$') || self.matches('^([^/]*/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$')").message(refused_resource_name(ENDS).as_str())
+    )]
     pub dpdk_resource_name: Option<String>,
 
-    /// PCI address of the device to bind, if it must be a particular one.
+    /// The PCI address that the device of the ENI must have. It chooses no device: if the ENI's own device has another address, the node
+    /// agent binds nothing.
     #[serde(rename = "dpdkPCIAddress", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self == '' || self.matches('^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[01][0-9a-fA-F][.][0-7]$')").message("dpdkPCIAddress must be a PCI address such as 0000:00:06.0"))]
@@ -273,6 +283,11 @@ pub struct Rollout {
     #[schemars(schema_with = "crate::schema::int_or_percentage")]
     #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]?|100)%$') || (self != string(self) && string(self).matches('^[1-9][0-9]{0,8}$'))").message("rollout.maxRemovals must be a number from 1 to 999999999, or a whole percentage from \"1%\" to \"100%\". A text without % is neither: write the number without quotes"))]
     pub max_removals: Option<IntOrString>,
+}
+
+/// The message of a rule of `dpdkResourceName`.
+fn refused_resource_name(why: &str) -> String {
+    format!("dpdkResourceName is no name of an extended resource: {why}")
 }
 
 fn one() -> i32 {

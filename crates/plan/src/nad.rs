@@ -10,8 +10,12 @@ mod ipvlan;
 mod left_out;
 mod namespace;
 mod outdated;
+mod reported;
 mod request;
 mod text;
+mod together;
+mod unconfigured;
+mod warning;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +27,9 @@ pub use namespace::namespace;
 pub use outdated::{Outdated, Present};
 pub use request::{Plugin, Request};
 pub use text::{json, yaml};
+pub use together::{Placed, together};
+pub use unconfigured::Unconfigured;
+pub use warning::{Effect, Warning};
 
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;
@@ -40,13 +47,16 @@ pub struct Answer {
     pub left_out: Vec<LeftOut>,
     /// ENIs of which the definitions have data, and that are not as the spec asks.
     pub outdated: Vec<Outdated>,
+    /// Definitions that do not work, or not on each node.
+    pub warnings: Vec<Warning>,
 }
 
 /// The definitions of a NodeENI, and what a user must know of them.
 pub fn answer(nodeeni: &NodeEni, present: &Present<'_>, request: &Request<'_>) -> Answer {
     let answer = definitions(nodeeni, present.attachments, request);
     let outdated = outdated::outdated(nodeeni, present, request, &answer.definitions);
-    Answer { outdated, ..answer }
+    let warnings = reported::warnings(nodeeni, present.attachments, request, &answer.definitions);
+    Answer { outdated, warnings, ..answer }
 }
 
 /// The definitions of a NodeENI. `attachments`: all its ENIAttachments.

@@ -1,6 +1,7 @@
 //! The name of an extended resource, such as `example.com/fast`, and the names that follow from it.
 
 use multi_eni_api::names::{full_resource_name, short_digest};
+use multi_eni_api::resource_name::fault;
 use std::fmt;
 use std::str::FromStr;
 
@@ -32,30 +33,6 @@ impl FromStr for ResourceName {
             None => Ok(Self { prefix: prefix.to_owned(), name: name.to_owned() }),
             Some(why) => Err(NotAResourceName { text: text.to_owned(), why }),
         }
-    }
-}
-
-/// What kubelet would refuse.
-fn fault(prefix: &str, name: &str) -> Option<&'static str> {
-    let is_label = |label: &str| {
-        let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        !label.is_empty() && label.chars().all(is_inner) && !label.starts_with('-') && !label.ends_with('-')
-    };
-    let is_end = |c: char| c.is_ascii_alphanumeric();
-    let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    // Kubernetes puts "requests." in front of the name for a quota.
-    if prefix.len().saturating_add("requests.".len()) > 253 || !prefix.split('.').all(is_label) {
-        Some("the part before the slash must be a DNS name in lower case, of at most 244 characters")
-    } else if prefix.contains("kubernetes.io") {
-        Some("names below kubernetes.io belong to Kubernetes")
-    } else if prefix.starts_with("requests.") {
-        Some("it must not begin with \"requests.\"")
-    } else if name.is_empty() || name.len() > 63 || !name.chars().all(is_inner) {
-        Some("the part after the slash must have 1 to 63 letters, digits, '-', '_' and '.'")
-    } else if !(name.starts_with(is_end) && name.ends_with(is_end)) {
-        Some("the part after the slash must begin and end with a letter or a digit")
-    } else {
-        None
     }
 }
 

@@ -11,7 +11,7 @@ use crate::nodeeni_file;
 use crate::store::Store;
 use miette::{IntoDiagnostic, miette};
 use multi_eni_plan::attachment::Attachment;
-use multi_eni_plan::nad::{self, Answer, Ipam, NO_MACVLAN, Plugin, Present, Request};
+use multi_eni_plan::nad::{self, Answer, Ipam, NO_MACVLAN, Placed, Plugin, Present, Request};
 use multi_eni_plan::nodeeni::EniSpec;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +116,9 @@ pub(super) fn run(flags: &Flags) -> miette::Result<ExitCode> {
     for outdated in &answer.outdated {
         eprintln!("Warning: {outdated}");
     }
+    for warning in &answer.warnings {
+        eprintln!("Warning: {warning}");
+    }
     if objects.refused.is_empty() && answer == Answer::default() {
         eprintln!("Warning: there is no NodeENI, and so no definition");
     }
@@ -200,15 +203,28 @@ impl Objects {
                 is_from_file: self.file.is_some(),
                 before: self.before.get(&entry.nodeeni.name),
             };
-            let Answer { definitions, left_out, outdated } = nad::answer(&entry.nodeeni, &present, request);
+            let Answer { definitions, left_out, outdated, warnings } = nad::answer(&entry.nodeeni, &present, request);
             whole.definitions.extend(definitions);
             whole.left_out.extend(left_out);
             whole.outdated.extend(outdated);
+            whole.warnings.extend(warnings);
         }
+        whole.warnings.extend(nad::together(&self.placed(), request, &whole.definitions));
         match request.node {
             Some(node) if whole == Answer::default() => Err(format!("no ENI of the NodeENIs is on a Node {node}")),
             _ => Ok(whole),
         }
+    }
+
+    /// All usable NodeENIs, also those that nobody has asked for: their ENIs may be on the same nodes.
+    fn placed(&self) -> Vec<Placed<'_>> {
+        let entries = self.store.nodeenis().filter(|entry| !self.refused.contains_key(&entry.nodeeni.name));
+        let placed = entries.filter_map(|entry| {
+            let attachments = self.store.attachments_of(&entry.nodeeni.uid).map(|entry| &entry.attachment);
+            let nodes = self.store.nodes().map(|node| (node.name.as_str(), &node.labels));
+            Placed::read(&entry.nodeeni, &attachments.collect::<Vec<_>>(), nodes)
+        });
+        placed.collect()
     }
 
     /// Whether everything that was asked for has a definition. `named`: one NodeENI was named.

@@ -117,6 +117,21 @@ impl<'a> Places<'a> {
     }
 }
 
+/// The Nodes, each once. A NodeENI may have several ENIs on a Node.
+fn once_each(nodes: &[&str]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for node in nodes {
+        match counts.iter_mut().find(|(name, _)| name == node) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((node, 1)),
+        }
+    }
+    let text =
+        |(node, count): &(&str, usize)| if *count > 1 { format!("{node} ({count} ENIs)") } else { (*node).to_owned() };
+    let texts: Vec<String> = counts.iter().map(text).collect();
+    first_of(&texts.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
 impl fmt::Display for Places<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named: Vec<String> = self
@@ -125,7 +140,7 @@ impl fmt::Display for Places<'_> {
             .map(|(nodeeni, reason, nodes)| match nodes.as_slice() {
                 // A problem of a NodeENI may be about no node.
                 [""] => format!("{nodeeni} ({reason})"),
-                nodes => format!("{nodeeni} on {} ({reason})", first_of(nodes)),
+                nodes => format!("{nodeeni} on {} ({reason})", once_each(nodes)),
             })
             .collect();
         let named: Vec<&str> = named.iter().map(String::as_str).collect();

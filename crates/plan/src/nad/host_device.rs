@@ -8,6 +8,7 @@ use crate::attachment::Attachment;
 use multi_eni_api::NodeSettings;
 use multi_eni_api::names::full_resource_name;
 use multi_eni_api::node_config::{NodeConfig, NodeMode, check_interface_name};
+use multi_eni_api::resource_name::check_resource_name;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
@@ -47,6 +48,12 @@ pub(super) fn way(settings: &NodeSettings) -> Way {
     }
 }
 
+/// The alternative name that the settings ask for, whatever the mode. None: they ask for none, or cannot be read.
+pub(super) fn interface_name(settings: &NodeSettings) -> Option<String> {
+    let config = settings.node_config.as_ref().and_then(|config| NodeConfig::parse(config).ok())?;
+    config.interface_name.filter(|name| !name.is_empty())
+}
+
 /// Whether the definition has the gateway of the ENIs.
 pub(super) fn has_gateway(settings: &NodeSettings, ipam: Option<Ipam>) -> bool {
     match way(settings) {
@@ -68,6 +75,8 @@ impl HostDevice<'_> {
     pub fn definition(&self, namespace: &str, ipam: Option<Ipam>) -> Result<Definition, Reason> {
         match way(self.settings) {
             Way::Resource { name, is_dpdk } => {
+                check_resource_name(self.settings.dpdk_resource_name.as_deref().unwrap_or_default())
+                    .map_err(Reason::Unreadable)?;
                 let mut definition = self.by_resource(namespace, &name, ipam, is_dpdk);
                 definition.resource = Some(name);
                 Ok(definition)

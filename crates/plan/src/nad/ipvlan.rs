@@ -5,6 +5,7 @@ use super::cni::{CniPlugin, IpamPlugin, Range, Route};
 use super::definition::Definition;
 use super::ipv4::Network;
 use super::left_out::Reason;
+use super::unconfigured::{Unconfigured, report, unconfigured};
 use crate::attachment::Attachment;
 use multi_eni_api::eniattachment::Phase;
 use multi_eni_api::node_config::{NodeMode, mode_of};
@@ -25,8 +26,14 @@ pub(super) fn definition(attachment: &Attachment, namespace: &str) -> Result<Def
     if status.phase != Phase::Attached {
         return Err(Reason::NotAttached(format!("{:?}", status.phase)));
     }
+    if mode_of(attachment.node_settings.node_config.as_ref()) == NodeMode::None {
+        return Err(Reason::LinkOfModeNone);
+    }
     let report = report(attachment).ok_or(Reason::NotReported)?;
     let master = master(report)?;
+    if let Some(said) = unconfigured(attachment).filter(Unconfigured::leaves_the_link_down) {
+        return Err(Reason::LinkDown(said.to_string()));
+    }
     let subnet = attachment.request.subnet_cidr.as_deref().ok_or(Reason::NoSubnet)?;
     let network = Network::parse(subnet)?;
     let range = |owned: &Network| Range {
@@ -56,13 +63,6 @@ pub(super) fn definition(attachment: &Attachment, namespace: &str) -> Result<Def
     };
     let plugins = vec![CniPlugin::Ipvlan { master, mode: "l2", ipam }, CniPlugin::Sbr];
     Ok(Definition::new(&attachment.name, namespace, plugins, comments))
-}
-
-/// The agent's report, if it is about this ENI.
-fn report(attachment: &Attachment) -> Option<&NodeStatus> {
-    let report = attachment.status.node.as_deref()?;
-    let (reported, has) = (report.mac_address.as_deref()?, attachment.status.mac_address.as_deref()?);
-    reported.eq_ignore_ascii_case(has).then_some(report)
 }
 
 /// The kernel's name of the link.

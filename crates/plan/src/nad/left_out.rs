@@ -58,6 +58,12 @@ pub enum Reason {
     /// The agent sees no link that ipvlan could use.
     #[error("the node agent reports no link that ipvlan could use: {0}")]
     NoLink(String),
+    /// The mode is none.
+    #[error("nodeConfig.mode is none, so that the node agent does not set its link up")]
+    LinkOfModeNone,
+    /// The agent has not set the link up.
+    #[error("the node agent does not set its link up, and reports {0}")]
+    LinkDown(String),
     /// The subnet is not known.
     #[error("the ENIAttachment has no IPv4 CIDR of the subnet, and definitions have IPv4 addresses only")]
     NoSubnet,

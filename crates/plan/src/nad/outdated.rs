@@ -127,7 +127,7 @@ fn places(spec: &EniSpec) -> impl PartialEq + '_ {
 }
 
 /// What a definition of this plugin relies on, of the settings that the node agent follows.
-fn reached(settings: &NodeSettings, plugin: Plugin) -> String {
+pub(super) fn reached(settings: &NodeSettings, plugin: Plugin) -> String {
     let mode = mode_of(settings.node_config.as_ref());
     match plugin {
         Plugin::Ipvlan => format!("the mode {}", word(mode)),

@@ -1,6 +1,7 @@
 //! Tests of the definitions. `outdated.rs` tests what is said of ENIs that are not as the spec asks.
 
 mod outdated;
+mod warnings;
 
 use super::*;
 use multi_eni_api::names::attachment_name;
@@ -221,7 +222,7 @@ fn only_the_enis_of_one_node_are_asked_for() {
 #[test]
 fn texts_of_others_stay_texts() {
     let hostile = "a\nkind: Pod\u{2028}b\u{85}\"#: c";
-    let spec = json!({ "dpdkResourceName": hostile });
+    let spec = json!({ "dpdkResourceName": "fast" });
     let answer = definitions(&nodeeni(hostile, spec), &[], &Request { namespace: hostile, ..DEFAULT });
     let text = yaml(&answer.definitions);
     let object: Value = serde_yaml::from_str(&text).unwrap();

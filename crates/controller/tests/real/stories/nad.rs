@@ -128,6 +128,14 @@ fn what_is_printed_can_be_applied_and_what_is_not_has_a_reason() -> Result<(), F
         environment.assert_eq("one sentence", words.lines().collect::<Vec<_>>(), vec![expected.as_str()]);
     }
 
+    // A NodeENI of the file asks for a name that a link of its node has.
+    let second = spec("second", 4, "nodeConfig: {interfaceName: storage}");
+    let (code, _, words) = multi_eni(&environment, &reader, &["nad", "-f", "-"], &second)?;
+    environment.assert_eq(&words, code, 0);
+    let expected =
+        "Warning: NodeENI second and NodeENI storage both ask for the interfaceName storage, and select node1: ";
+    assert!(words.starts_with(expected) && words.lines().count() == 1, "{words}");
+
     // An edit that moves the ENI: what is printed is of the ENI that is there.
     let moved = storage.replace(SUBNET_A, SUBNET_B);
     let (code, text, words) = multi_eni(&environment, &reader, &["nad", "-f", "-"], &moved)?;

@@ -167,6 +167,56 @@ const FIELDS: &[(&str, &str, &str)] = &[
         "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkPCIAddress: '0000:00:20.0'",
         "must be a PCI address",
     ),
+    (
+        "a resource below another",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkResourceName: a/b/c",
+        "the part after the slash must have 1 to 63 letters",
+    ),
+    (
+        "a resource with a blank",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkResourceName: 'fa st'",
+        "the part after the slash must have 1 to 63 letters",
+    ),
+    (
+        "a resource without a name",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkResourceName: example.com/",
+        "the part after the slash must have 1 to 63 letters",
+    ),
+    (
+        "a resource that ends in _",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkResourceName: example.com/fast_",
+        "the part after the slash must begin and end with a letter or a digit",
+    ),
+    (
+        "a resource of no domain",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkResourceName: /fast",
+        "the part before the slash must be a DNS name in lower case",
+    ),
+    (
+        "a resource of a domain in capitals",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkResourceName: Example.com/fast",
+        "the part before the slash must be a DNS name in lower case",
+    ),
+    (
+        "a resource of Kubernetes",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkResourceName: node.kubernetes.io/fast",
+        "names below kubernetes.io belong to Kubernetes",
+    ),
+    (
+        "a resource of a quota",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkResourceName: requests.example.com/fast",
+        "it must not begin with \"requests.\"",
+    ),
+    (
+        "an unknown driver",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, enableDPDK: true, dpdkDriver: igb-uio",
+        "dpdkDriver must be vfio-pci, igb_uio or uio_pci_generic",
+    ),
+    (
+        "an empty name of the link",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, nodeConfig: {interfaceName: ''}",
+        "nodeConfig.interfaceName must not be empty",
+    ),
     ("index 1.5", "subnetID: subnet-12345678, deviceIndex: 1.5, nodeSelector: {a: b}", "spec.deviceIndex"),
     ("a group as subnet", "subnetID: sg-12345678, nodeSelector: {a: b}", "subnetID must be a subnet ID such as"),
     ("capitals", "subnetID: subnet-0F59B4F14737BE9AD, nodeSelector: {a: b}", "subnetID must be a subnet ID such as"),
@@ -251,6 +301,14 @@ const ACCEPTED: &[(&str, &str)] = &[
     (
         "subnets",
         "nodeSelector: {a: b}, subnetSelectorTerms: [{id: subnet-12345678}, {name: db, tags: {team: '*'}}, {tags: {tier: db}}]",
+    ),
+    (
+        "dpdk",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, enableDPDK: true, dpdkDriver: uio_pci_generic, dpdkResourceName: example.com/Fast-net_1.x",
+    ),
+    (
+        "upstream",
+        "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkDriver: '', dpdkResourceName: sriov_net, dpdkPCIAddress: ''",
     ),
     ("device", "subnetID: subnet-12345678, nodeSelector: {a: b}, dpdkPCIAddress: '0000:ff:1F.7'"),
     ("percent", "subnetID: subnet-12345678, nodeSelector: {a: b}, rollout: {maxRemovals: '100%'}"),

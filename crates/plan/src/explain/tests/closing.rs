@@ -75,6 +75,13 @@ fn many_nodes_and_many_nodeenis_are_cut_and_their_number_is_said() {
 }
 
 #[test]
+fn a_node_with_several_enis_is_named_once_with_their_number() {
+    let blocked = |node: &str| line(LineKind::Blocked, "NoRoom", node);
+    let said = end(&[("two", vec![blocked("n1"), blocked("n1"), blocked("n2")])]);
+    assert_eq!(said[0], "3 need a person (!): two on n1 (2 ENIs), n2 (NoRoom)");
+}
+
+#[test]
 fn a_node_that_is_not_covered_is_no_matter_for_a_person() {
     let mut elsewhere = line(LineKind::Blocked, "NoSubnetInZone", "n0");
     elsewhere.is_uncovered = true;
