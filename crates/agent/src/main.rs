@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use futures::StreamExt;
-use multi_eni_agent::cli::{Cli, Command, Run, Source};
+use multi_eni_agent::cli::{Cli, Command, Options, Run, Source};
 use multi_eni_agent::device_plugin::candidates::{Found, candidates, reported_device};
 use multi_eni_agent::device_plugin::pods::Pods;
 use multi_eni_agent::dpdk::settings::DpdkSettings;
@@ -10,6 +10,7 @@ use multi_eni_agent::metrics::AgentMetrics;
 use multi_eni_agent::node_agent::NodeAgent;
 use multi_eni_agent::pci_device::PciDevice;
 use multi_eni_agent::plan::Plan;
+use multi_eni_agent::state_lock::StateLock;
 use multi_eni_agent::wanted::WantedEni;
 use multi_eni_agent::watch::{self, Attachments};
 use multi_eni_agent::{attachments_file, device_plugin, doctor, dpdk, rights, run};
@@ -46,11 +47,16 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before the ledgers are read, and until the agent has gone.
+    let _lock = match cli.command {
+        Command::Run(_) => Some(changes_the_node(&cli.options, "run")?),
+        Command::Clean => Some(changes_the_node(&cli.options, "clean")?),
+        Command::Doctor(_) => None,
+    };
     let mut agent = NodeAgent::open(cli.options.directories(), cli.options.settings())?;
     agent.set_dpdk(cli.options.dpdk_settings());
     match cli.command {
         Command::Run(options) => {
-            rights::check()?;
             agent.set_pods(cli.options.pods());
             runtime.block_on(run(&mut agent, options))
         }
@@ -68,7 +74,6 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
             Ok(())
         }
         Command::Clean => {
-            rights::check()?;
             let turn = dpdk::clean::until_given_back(&mut agent)?;
             turn.steps.iter().chain(&turn.device_steps).for_each(|step| println!("{step}"));
             for failure in &turn.failed {
@@ -84,6 +89,12 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
             if is_clean { Ok(()) } else { Err("not everything could be taken back".into()) }
         }
     }
+}
+
+/// What a command needs that changes the node: the right, and the lock.
+fn changes_the_node(options: &Options, command: &str) -> Result<StateLock, Box<dyn Error>> {
+    rights::check()?;
+    Ok(StateLock::take(&options.state_dir, command)?)
 }
 
 async fn run(agent: &mut NodeAgent, options: Run) -> Result<(), Box<dyn Error>> {
