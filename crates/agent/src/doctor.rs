@@ -57,7 +57,10 @@ pub fn text(node: &Node, plan: &Plan, context: &Context) -> String {
     if !context.has_attachments {
         let _ = match &context.node_name {
             Some(name) => {
-                writeln!(out, "  no ENIAttachment has spec.nodeName {name}: is --node-name (NODE_NAME) the name of the Node?")
+                writeln!(
+                    out,
+                    "  no ENIAttachment has spec.nodeName {name}: is --node-name (NODE_NAME) the name of the Node?"
+                )
             }
             None => writeln!(out, "  the file of --attachments-file has none"),
         };

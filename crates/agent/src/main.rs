@@ -12,9 +12,8 @@ use multi_eni_agent::pci_device::PciDevice;
 use multi_eni_agent::plan::Plan;
 use multi_eni_agent::state_lock::StateLock;
 use multi_eni_agent::wanted::WantedEni;
-use multi_eni_agent::watch::{self, Attachments};
-use multi_eni_agent::{attachments_file, device_plugin, doctor, dpdk, rights, run};
-use multi_eni_api::node_status::NodeStatus;
+use multi_eni_agent::watch::{self, Attachments, Reported};
+use multi_eni_agent::{attachments_file, device_plugin, doctor, dpdk, rights, run, state_lock};
 use multi_eni_http_server::Addresses;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -65,7 +64,7 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
             agent.set_dpdk(DpdkSettings { reads_overrides: false, ..cli.options.dpdk_settings() });
             let node = agent.observe()?;
             let plan = agent.plan(&asked.wanted)?;
-            print!("{}", doctor::text(&node, &plan));
+            print!("{}", doctor::text(&node, &plan, &context(&cli.options, &asked)));
             print!("{}", doctor_of_pods(&asked, &plan, agent.boot_id(), cli.options.pods()));
             let binder = agent.binder();
             let seen = binder.observe_all();
@@ -112,10 +111,22 @@ async fn run(agent: &mut NodeAgent, options: Run) -> Result<(), Box<dyn Error>> 
     }
 }
 
+/// What `doctor` says besides the node.
+fn context(options: &Options, asked: &Asked) -> doctor::Context {
+    let configured = |(uid, reported): (&String, &Reported)| Some((uid.clone(), reported.configured.clone()?));
+    doctor::Context {
+        state_dir: options.state_dir.display().to_string(),
+        at_work: state_lock::holder(&options.state_dir).map_err(|error| error.to_string()),
+        node_name: asked.node_name.clone(),
+        has_attachments: asked.has_attachments,
+        reported: asked.reported.iter().filter_map(configured).collect(),
+    }
+}
+
 /// What `doctor` says of pods.
 fn doctor_of_pods(asked: &Asked, plan: &Plan, boot_id: &str, pods: Pods) -> String {
     let found = Found { reports: &plan.reports, failed: &[], boot_id };
-    let known = |uid: &str| reported_device(asked.reported.get(uid)?, boot_id);
+    let known = |uid: &str| reported_device(asked.reported.get(uid)?.node.as_ref()?, boot_id);
     device_plugin::doctor::text(&pods.look(candidates(&found, &asked.wanted, known)))
 }
 
@@ -123,15 +134,18 @@ fn doctor_of_pods(asked: &Asked, plan: &Plan, boot_id: &str, pods: Pods) -> Stri
 #[derive(Default)]
 struct Asked {
     wanted: Vec<WantedEni>,
-    reported: BTreeMap<String, NodeStatus>,
+    reported: BTreeMap<String, Reported>,
+    has_attachments: bool,
+    node_name: Option<String>,
 }
 
 /// The ENIAttachments of now.
 async fn asked(source: Source) -> Result<Asked, Box<dyn Error>> {
     match (source.attachments_file, source.node_name) {
         (Some(file), node) => {
-            let wanted = attachments_file::read(&file, node.as_deref())?.iter().filter_map(WantedEni::read).collect();
-            Ok(Asked { wanted, ..Asked::default() })
+            let objects = attachments_file::read(&file, node.as_deref())?;
+            let wanted = objects.iter().filter_map(WantedEni::read).collect();
+            Ok(Asked { wanted, has_attachments: !objects.is_empty(), node_name: node, ..Asked::default() })
         }
         (None, Some(node)) => {
             let client = kube::Client::try_default().await?;
@@ -140,8 +154,9 @@ async fn asked(source: Source) -> Result<Asked, Box<dyn Error>> {
                 while let Some(event) = events.next().await {
                     attachments.take(event?);
                     if let (Some(wanted), Some(entries)) = (attachments.wanted(), attachments.entries()) {
-                        let reported = entries.values().filter_map(|e| Some((e.uid.clone(), e.reported.node.clone()?)));
-                        return Ok(Asked { wanted, reported: reported.collect() });
+                        let reported = entries.values().map(|entry| (entry.uid.clone(), entry.reported.clone()));
+                        let (reported, has_attachments) = (reported.collect(), !entries.is_empty());
+                        return Ok(Asked { wanted, reported, has_attachments, node_name: Some(node.clone()) });
                     }
                 }
                 Err("the watch of ENIAttachments has ended".into())
