@@ -56,7 +56,7 @@ impl StateLock {
         let failed = |error| LockError::File { path: path.display().to_string(), error };
         fs::create_dir_all(state_dir).map_err(failed)?;
         for _ in 0..TRIES {
-            if let Some(lock) = Self::try_take(&path, command).map_err(failed)? {
+            if let Some(lock) = open(&path).and_then(|file| Self::lock(file, &path, command)).map_err(failed)? {
                 return Ok(lock);
             }
             sleep(AGAIN);
@@ -66,10 +66,7 @@ impl StateLock {
         Err(LockError::Held { holder, state_dir: state_dir.display().to_string() })
     }
 
-    fn try_take(path: &Path, command: &str) -> io::Result<Option<Self>> {
-        // Whoever may open the file may lock it.
-        let mut options = File::options();
-        let mut file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    fn lock(mut file: File, path: &Path, command: &str) -> io::Result<Option<Self>> {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::Error(error)) => return Err(error),
@@ -125,6 +122,11 @@ fn lock_path(state_dir: &Path) -> PathBuf {
     state_dir.join("agent.lock")
 }
 
+/// Opens the file, and makes it if it is not there. Whoever may open it may lock it.
+fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
 /// Whether the path still leads to the file.
 fn is_at(file: &File, path: &Path) -> bool {
     let id = |found: fs::Metadata| (found.dev(), found.ino());
@@ -176,6 +178,17 @@ mod tests {
         drop(first);
         assert_eq!((holder(&directory).unwrap(), fs::read_dir(&directory).unwrap().count()), (None, 0));
         drop(StateLock::take(&directory, "clean").unwrap());
+    }
+
+    #[test]
+    fn a_file_that_the_holder_of_before_has_removed_is_no_lock() {
+        let directory = directory("removed");
+        let first = StateLock::take(&directory, "run").unwrap();
+        let path = lock_path(&directory);
+        let opened = open(&path).unwrap();
+        drop(first);
+        assert!(StateLock::lock(opened, &path, "clean").unwrap().is_none());
+        assert!(!path.exists());
     }
 
     #[test]
