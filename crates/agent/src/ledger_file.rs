@@ -38,11 +38,24 @@ impl LedgerFile {
         let mut next = self.ledger.clone();
         change(&mut next);
         if next != self.ledger {
-            state_file::write(&self.path, (!next.links.is_empty()).then_some(&next))?;
+            state_file::write(&self.path, kept(&next))?;
             self.ledger = next;
         }
         Ok(())
     }
+
+    /// Writes the file again if somebody has removed it: without it, nobody could take back what the agent has changed.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn restore(&self) -> io::Result<bool> {
+        state_file::restore(&self.path, kept(&self.ledger))
+    }
+}
+
+/// What is in the file. None: an empty ledger has no file.
+fn kept(ledger: &Ledger) -> Option<&Ledger> {
+    (!ledger.links.is_empty()).then_some(ledger)
 }
 
 #[cfg(test)]
@@ -80,6 +93,18 @@ mod tests {
         assert_eq!(again.ledger().links, [entry()]);
         again.update(|ledger| ledger.forget(entry().mac)).unwrap();
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_ledger_that_somebody_has_removed_is_written_again() {
+        let directory = directory("removed");
+        let mut file = LedgerFile::open(&directory, "boot-1").unwrap();
+        assert!(!file.restore().unwrap() && !directory.exists(), "an empty ledger has no file");
+        file.update(|ledger| ledger.remember(entry())).unwrap();
+        assert!(!file.restore().unwrap());
+        fs::remove_file(directory.join("links.json")).unwrap();
+        assert!(file.restore().unwrap());
+        assert_eq!(LedgerFile::open(&directory, "boot-1").unwrap().ledger().links, [entry()]);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! - [`said_once`]: a warning that is not repeated.
 //! - [`metrics`]: what `/metrics` and `/readyz` show.
 //! - [`run`]: the loop, at the [`pace`] of events. [`kernel_events`] are those of the kernel. [`doctor`], [`cli`] and [`rights`]: the commands.
+//! - [`state_lock`]: one process at a time changes the node.
 
 pub mod apply;
 pub mod attachments_file;
@@ -41,6 +42,7 @@ pub mod run;
 pub mod run_files;
 pub mod said_once;
 pub mod state_file;
+pub mod state_lock;
 pub mod status;
 pub mod sysfs;
 mod text_form;

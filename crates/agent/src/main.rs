@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use futures::StreamExt;
-use multi_eni_agent::cli::{Cli, Command, Run, Source};
+use multi_eni_agent::cli::{Cli, Command, Options, Run, Source};
 use multi_eni_agent::device_plugin::candidates::{Found, candidates, reported_device};
 use multi_eni_agent::device_plugin::pods::Pods;
 use multi_eni_agent::dpdk::settings::DpdkSettings;
@@ -10,10 +10,10 @@ use multi_eni_agent::metrics::AgentMetrics;
 use multi_eni_agent::node_agent::NodeAgent;
 use multi_eni_agent::pci_device::PciDevice;
 use multi_eni_agent::plan::Plan;
+use multi_eni_agent::state_lock::StateLock;
 use multi_eni_agent::wanted::WantedEni;
-use multi_eni_agent::watch::{self, Attachments};
-use multi_eni_agent::{attachments_file, device_plugin, doctor, dpdk, rights, run};
-use multi_eni_api::node_status::NodeStatus;
+use multi_eni_agent::watch::{self, Attachments, Reported};
+use multi_eni_agent::{attachments_file, device_plugin, doctor, dpdk, rights, run, state_lock};
 use multi_eni_http_server::Addresses;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -46,11 +46,16 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before the ledgers are read, and until the agent has gone.
+    let _lock = match cli.command {
+        Command::Run(_) => Some(changes_the_node(&cli.options, "run")?),
+        Command::Clean => Some(changes_the_node(&cli.options, "clean")?),
+        Command::Doctor(_) => None,
+    };
     let mut agent = NodeAgent::open(cli.options.directories(), cli.options.settings())?;
     agent.set_dpdk(cli.options.dpdk_settings());
     match cli.command {
         Command::Run(options) => {
-            rights::check()?;
             agent.set_pods(cli.options.pods());
             runtime.block_on(run(&mut agent, options))
         }
@@ -59,7 +64,7 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
             agent.set_dpdk(DpdkSettings { reads_overrides: false, ..cli.options.dpdk_settings() });
             let node = agent.observe()?;
             let plan = agent.plan(&asked.wanted)?;
-            print!("{}", doctor::text(&node, &plan));
+            print!("{}", doctor::text(&node, &plan, &context(&cli.options, &asked)));
             print!("{}", doctor_of_pods(&asked, &plan, agent.boot_id(), cli.options.pods()));
             let binder = agent.binder();
             let seen = binder.observe_all();
@@ -68,7 +73,6 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
             Ok(())
         }
         Command::Clean => {
-            rights::check()?;
             let turn = dpdk::clean::until_given_back(&mut agent)?;
             turn.steps.iter().chain(&turn.device_steps).for_each(|step| println!("{step}"));
             for failure in &turn.failed {
@@ -86,6 +90,12 @@ fn start(cli: Cli) -> Result<(), Box<dyn Error>> {
     }
 }
 
+/// What a command needs that changes the node: the right, and the lock.
+fn changes_the_node(options: &Options, command: &str) -> Result<StateLock, Box<dyn Error>> {
+    rights::check()?;
+    Ok(StateLock::take(&options.state_dir, command)?)
+}
+
 async fn run(agent: &mut NodeAgent, options: Run) -> Result<(), Box<dyn Error>> {
     let Run { source, metrics_addr, health_addr } = options;
     let metrics = Arc::new(AgentMetrics::default());
@@ -101,10 +111,22 @@ async fn run(agent: &mut NodeAgent, options: Run) -> Result<(), Box<dyn Error>> 
     }
 }
 
+/// What `doctor` says besides the node.
+fn context(options: &Options, asked: &Asked) -> doctor::Context {
+    let configured = |(uid, reported): (&String, &Reported)| Some((uid.clone(), reported.configured.clone()?));
+    doctor::Context {
+        state_dir: options.state_dir.display().to_string(),
+        at_work: state_lock::holder(&options.state_dir).map_err(|error| error.to_string()),
+        node_name: asked.node_name.clone(),
+        has_attachments: asked.has_attachments,
+        reported: asked.reported.iter().filter_map(configured).collect(),
+    }
+}
+
 /// What `doctor` says of pods.
 fn doctor_of_pods(asked: &Asked, plan: &Plan, boot_id: &str, pods: Pods) -> String {
     let found = Found { reports: &plan.reports, failed: &[], boot_id };
-    let known = |uid: &str| reported_device(asked.reported.get(uid)?, boot_id);
+    let known = |uid: &str| reported_device(asked.reported.get(uid)?.node.as_ref()?, boot_id);
     device_plugin::doctor::text(&pods.look(candidates(&found, &asked.wanted, known)))
 }
 
@@ -112,15 +134,18 @@ fn doctor_of_pods(asked: &Asked, plan: &Plan, boot_id: &str, pods: Pods) -> Stri
 #[derive(Default)]
 struct Asked {
     wanted: Vec<WantedEni>,
-    reported: BTreeMap<String, NodeStatus>,
+    reported: BTreeMap<String, Reported>,
+    has_attachments: bool,
+    node_name: Option<String>,
 }
 
 /// The ENIAttachments of now.
 async fn asked(source: Source) -> Result<Asked, Box<dyn Error>> {
     match (source.attachments_file, source.node_name) {
         (Some(file), node) => {
-            let wanted = attachments_file::read(&file, node.as_deref())?.iter().filter_map(WantedEni::read).collect();
-            Ok(Asked { wanted, ..Asked::default() })
+            let objects = attachments_file::read(&file, node.as_deref())?;
+            let wanted = objects.iter().filter_map(WantedEni::read).collect();
+            Ok(Asked { wanted, has_attachments: !objects.is_empty(), node_name: node, ..Asked::default() })
         }
         (None, Some(node)) => {
             let client = kube::Client::try_default().await?;
@@ -129,8 +154,9 @@ async fn asked(source: Source) -> Result<Asked, Box<dyn Error>> {
                 while let Some(event) = events.next().await {
                     attachments.take(event?);
                     if let (Some(wanted), Some(entries)) = (attachments.wanted(), attachments.entries()) {
-                        let reported = entries.values().filter_map(|e| Some((e.uid.clone(), e.reported.node.clone()?)));
-                        return Ok(Asked { wanted, reported: reported.collect() });
+                        let reported = entries.values().map(|entry| (entry.uid.clone(), entry.reported.clone()));
+                        let (reported, has_attachments) = (reported.collect(), !entries.is_empty());
+                        return Ok(Asked { wanted, reported, has_attachments, node_name: Some(node.clone()) });
                     }
                 }
                 Err("the watch of ENIAttachments has ended".into())

@@ -202,6 +202,12 @@ impl NodeAgent {
     /// If the node cannot be observed.
     pub fn turn(&mut self, wanted: &[WantedEni]) -> Result<Turn, AgentError> {
         self.binder.take_finished();
+        // Nothing is changed while a ledger is missing.
+        if let Err(error) = self.ledger.restore().and_then(|_| self.binder.restore_ledger()) {
+            let step = "write a ledger again that somebody has removed".to_owned();
+            let failed = vec![FailedStep { attachment: None, step, error: error.to_string() }];
+            return Ok(Turn { failed, reports: self.plan(wanted)?.reports, ..Turn::default() });
+        }
         let (mut turn, dpdk) = self.network(wanted)?;
         let devices = self.devices(dpdk, wanted)?;
         turn.counts.extend(self.binder.take_counts());

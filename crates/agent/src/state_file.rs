@@ -29,6 +29,19 @@ pub fn write<T: Serialize>(path: &Path, content: Option<&T>) -> io::Result<()> {
     try_write(path, content).map_err(|error| with_path(path, &error))
 }
 
+/// Writes the file again if there is something to keep and somebody has removed it. The result is whether it was gone.
+///
+/// # Errors
+/// If the file cannot be seen or written.
+pub fn restore<T: Serialize>(path: &Path, content: Option<&T>) -> io::Result<bool> {
+    let is_gone = content.is_some() && !path.try_exists().map_err(|error| with_path(path, &error))?;
+    if is_gone {
+        write(path, content)?;
+        tracing::warn!(path = %path.display(), "the ledger was removed while the agent runs; it is written again");
+    }
+    Ok(is_gone)
+}
+
 fn try_write<T: Serialize>(path: &Path, content: Option<&T>) -> io::Result<()> {
     let Some(content) = content else {
         return match fs::remove_file(path) {

@@ -159,6 +159,68 @@ fn an_agent_that_lost_events_looks_again_and_counts_it() {
     until("the rule is back again", is_configured);
 }
 
+/// Two processes that change the node would undo each other's work, and only the agent that runs has its ledgers in memory.
+#[test]
+fn while_an_agent_runs_a_second_one_and_clean_are_refused_and_doctor_names_it() {
+    let rig = Rig::new();
+    let bare = rig.state();
+    let wanted = [eni(1)];
+    rig.attach(&wanted[0]);
+    let file = write(&rig, &wanted);
+    let doctor = || {
+        let said = output(command(&rig, &["doctor", "--attachments-file", file.to_str().unwrap()]));
+        String::from_utf8(said.stdout).unwrap().lines().next().unwrap().to_owned()
+    };
+    let state = rig.run_dir().join("state");
+    let none = format!("Agent: none is at work with the state directory {}", state.display());
+    assert_eq!(doctor(), none);
+    let mut agent = start(&rig, &file);
+    until("the ENI is configured", || rig.state().contains("from 10.0.1.11 lookup 10001"));
+    let holder = format!("multi-eni-agent run (process {})", agent.0.id());
+    assert_eq!(doctor(), format!("Agent: {holder} is at work"));
+    let configured = rig.state();
+    for arguments in [vec!["run", "--attachments-file", file.to_str().unwrap()], vec!["clean"]] {
+        // A second agent that is not refused would not end by itself.
+        let mut second = Command::new("timeout");
+        second.arg("20").arg(BINARY).args(command(&rig, &arguments).get_args());
+        let refused = output(second);
+        let text = String::from_utf8(refused.stderr).unwrap();
+        let sentence = format!("multi-eni-agent: {holder} is at work with the state directory {}", state.display());
+        assert!(text.starts_with(&sentence) && text.contains("stop it first"), "{arguments:?}: {text}");
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {text}");
+    }
+    assert_eq!(rig.state(), configured);
+    assert!(state.join("links.json").exists());
+    agent.signal(Signal::SIGTERM);
+    assert!(agent.0.wait().unwrap().success());
+    assert_eq!(doctor(), none);
+    assert!(output(command(&rig, &["clean"])).status.success());
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 0, "nothing of the agent is left");
+    rig.detach(1);
+    assert_eq!(rig.state(), bare);
+}
+
+/// Without its ledger, `clean` would leave the link up, with the agent's MTU and name.
+#[test]
+fn a_ledger_that_somebody_removes_is_back_with_the_next_event_and_clean_gives_everything_back() {
+    let rig = Rig::new();
+    let wanted = [eni(1)];
+    rig.attach(&wanted[0]);
+    let before = rig.state();
+    let mut agent = start(&rig, &write(&rig, &wanted));
+    until("the ENI is configured", || rig.state().contains("from 10.0.1.11 lookup 10001"));
+    let ledger = rig.run_dir().join("state/links.json");
+    let stored = fs::read_to_string(&ledger).unwrap();
+    fs::remove_file(&ledger).unwrap();
+    run(&format!("ip -n {} rule del from 10.0.1.11", rig.namespace("node")));
+    until("the rule is back", || rig.state().contains("from 10.0.1.11 lookup 10001"));
+    assert_eq!(fs::read_to_string(&ledger).unwrap(), stored);
+    agent.signal(Signal::SIGTERM);
+    assert!(agent.0.wait().unwrap().success());
+    assert!(output(command(&rig, &["clean"])).status.success());
+    assert_eq!(rig.state(), before);
+}
+
 #[test]
 fn doctor_says_what_the_agent_would_do_and_changes_nothing() {
     let rig = Rig::new();

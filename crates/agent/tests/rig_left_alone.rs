@@ -47,6 +47,38 @@ fn a_route_of_the_table_main_that_covers_the_node_is_refused_and_the_node_stays_
     }
 }
 
+/// docs/node-agent.md says what these settings lead to.
+#[test]
+fn an_mtu_without_ipv6_and_a_route_without_an_address_of_its_family_are_said() {
+    let rig = Rig::new();
+    rig.attach(&eni(1));
+    let before = rig.state();
+    let to = |to: &str| WantedRoute { to: to.parse().unwrap(), table: RouteTable::Main };
+    let mut without_ipv6 = WantedEni { routes: vec![to("10.9.0.0/16"), to("2001:db8:9::/48")], ..eni(1) };
+    without_ipv6.addresses.retain(|address| !address.is_ipv6());
+    assert_eq!(said(&rig, &[without_ipv6])[0].0, "InvalidNodeConfig");
+    assert_eq!(rig.state(), before, "the IPv4 route is not set either");
+    // The MTU takes IPv6 from the link, so the IPv6 address of the same turn cannot be set.
+    let small = [WantedEni { mtu: Some(1279), ..eni(1) }];
+    let settings = Settings { protocol: OURS, link_kinds: vec!["veth".to_owned()] };
+    NodeAgent::open(rig.directories().clone(), settings).unwrap().turn(&small).unwrap();
+    assert_eq!(said(&rig, &small)[0].0, "NoIPv6");
+}
+
+#[test]
+fn of_two_routes_to_one_network_in_the_table_main_the_one_with_the_lower_table_carries_the_traffic() {
+    let rig = Rig::new();
+    let route = || vec![WantedRoute { to: "10.9.0.0/16".parse().unwrap(), table: RouteTable::Main }];
+    let wanted = [1, 2].map(|number| WantedEni { routes: route(), ..eni(number) });
+    wanted.iter().for_each(|eni| rig.attach(eni));
+    assert!(said(&rig, &wanted).iter().all(|(reason, _)| reason == "Configured"));
+    let used = || run(&format!("ip -n {} route get 10.9.0.1", rig.namespace("node")));
+    assert!(rig.state().contains("metric 10001") && rig.state().contains("metric 10002"), "{}", rig.state());
+    assert!(used().contains("src 10.0.1.11"), "{}", used());
+    rig.detach(1);
+    assert!(used().contains("src 10.0.1.12"), "{}", used());
+}
+
 #[test]
 fn the_vpc_cni_is_ceded_to_or_agreed_with_and_named() {
     let rig = Rig::new();

@@ -4,7 +4,7 @@
 use crate::device_plugin::candidates::{Candidate, Candidates};
 use crate::device_plugin::offer::fault;
 use crate::device_plugin::placement::Note;
-use crate::device_plugin::resource_name::ResourceName;
+use crate::device_plugin::resource_name::{ResourceName, is_own_socket, of_socket};
 use crate::device_plugin::sriov_config_file::Preview;
 use crate::pci_address::PciAddress;
 use crate::pci_device::PciDevice;
@@ -70,14 +70,20 @@ pub fn text(seen: &Seen) -> String {
         SeenWay::Plugins(kubelet) => kubelet_text(&mut out, kubelet, seen),
         SeenWay::SriovConfig { path, preview } => sriov_text(&mut out, path, preview),
     }
+    let withheld = withheld(&seen.way);
     let resources: BTreeSet<&ResourceName> = seen.candidates.enis.iter().map(|eni| &eni.resource).collect();
-    let _ = writeln!(out, "Resources of this node: {}", resources.len());
+    let empty = empty_resources(&seen.way, &resources);
+    let _ = writeln!(out, "Resources of this node: {}", resources.len().saturating_add(empty.len()));
     for resource in resources {
         let _ = writeln!(out, "  {resource}:");
         for eni in seen.candidates.enis.iter().filter(|eni| eni.resource == *resource) {
-            let _ =
-                writeln!(out, "    {}", device_text(eni, seen.devices.get(&eni.device), seen.notes.get(&eni.device)));
+            let note = seen.notes.get(&eni.device);
+            let device = device_text(eni, seen.devices.get(&eni.device), note, withheld.is_some());
+            let _ = writeln!(out, "    {device}");
         }
+    }
+    for resource in empty {
+        let _ = writeln!(out, "  {resource}: no ENI; a running agent offers an empty list by the socket that is there");
     }
     let taken = |eni: &&Candidate| match &seen.way {
         SeenWay::Plugins(_) | SeenWay::SriovConfig { preview: Err(_), .. } => false,
@@ -85,15 +91,41 @@ pub fn text(seen: &Seen) -> String {
     };
     let taken: Vec<&Candidate> = seen.candidates.enis.iter().filter(taken).collect();
     let refused = &seen.candidates.refused;
-    let _ =
-        writeln!(out, "ENIs with a resource name that are not offered: {}", refused.len().saturating_add(taken.len()));
+    let all: &[Candidate] = if withheld.is_some() { &seen.candidates.enis } else { &[] };
+    let count = refused.len().saturating_add(taken.len()).saturating_add(all.len());
+    let _ = writeln!(out, "ENIs with a resource name that are not offered: {count}");
     for refused in refused {
         let _ = writeln!(out, "  {}: {}", refused.attachment, refused.why);
+    }
+    for eni in all {
+        let _ = writeln!(out, "  {}: {}", eni.attachment, withheld.as_deref().unwrap_or_default());
     }
     for eni in taken {
         let _ = writeln!(out, "  {}: an entry of somebody else has {}", eni.attachment, eni.resource);
     }
     out
+}
+
+/// Why no ENI is offered at all, if it is so.
+fn withheld(way: &SeenWay) -> Option<String> {
+    match way {
+        SeenWay::Plugins(SeenKubelet { path, may_write: Err(error), .. }) => {
+            Some(format!("the agent could make no socket beside {path} ({error})"))
+        }
+        SeenWay::SriovConfig { preview: Err(error), .. } => Some(error.clone()),
+        SeenWay::Plugins(SeenKubelet { may_write: Ok(()), .. }) | SeenWay::SriovConfig { preview: Ok(_), .. } => None,
+    }
+}
+
+/// The resources that have a socket of the agent and no ENI: kubelet forgets a resource only with its empty list.
+fn empty_resources(way: &SeenWay, with_enis: &BTreeSet<&ResourceName>) -> Vec<ResourceName> {
+    match way {
+        SeenWay::Plugins(kubelet) => {
+            let named = kubelet.others.iter().filter_map(|name| of_socket(name));
+            named.filter(|resource| !with_enis.contains(resource)).collect()
+        }
+        SeenWay::SriovConfig { .. } => Vec::new(),
+    }
 }
 
 fn kubelet_text(out: &mut String, kubelet: &SeenKubelet, seen: &Seen) {
@@ -110,7 +142,13 @@ fn kubelet_text(out: &mut String, kubelet: &SeenKubelet, seen: &Seen) {
         writeln!(out, "Pods: by device plugins of the agent; kubelet's socket {}: {socket}, and {own}", kubelet.path);
     let ours: BTreeSet<String> = seen.candidates.enis.iter().map(|eni| eni.resource.socket()).collect();
     for name in &kubelet.others {
-        let whose = if ours.contains(name) { "the agent's" } else { "of another plugin" };
+        let whose = if ours.contains(name) {
+            "the agent's"
+        } else if is_own_socket(name) {
+            "the agent's, for a resource that no ENI has"
+        } else {
+            "of another plugin"
+        };
         let _ = writeln!(out, "  socket {name}: {whose}");
     }
 }
@@ -132,7 +170,7 @@ fn sriov_text(out: &mut String, path: &str, preview: &Result<Preview, String>) {
     }
 }
 
-fn device_text(eni: &Candidate, device: Option<&PciDevice>, note: Option<&Note>) -> String {
+fn device_text(eni: &Candidate, device: Option<&PciDevice>, note: Option<&Note>, is_withheld: bool) -> String {
     let mut out = format!("{} of {}: ", eni.device, eni.attachment);
     if let Some(device) = device {
         let links = if device.links.is_empty() { "no link here".to_owned() } else { device.links.join(", ") };
@@ -143,6 +181,7 @@ fn device_text(eni: &Candidate, device: Option<&PciDevice>, note: Option<&Note>)
         };
     }
     let _ = match (fault(eni.is_configured, device), note) {
+        (None, _) if is_withheld => write!(out, "not offered"),
         (None, None) => write!(out, "healthy"),
         (None, Some(note)) => write!(out, "{note}"),
         (Some(fault), _) => write!(out, "unhealthy: {fault}"),
@@ -211,6 +250,13 @@ mod tests {
     const REFUSED: &str =
         "  eni-9: the agent knows no PCI device of it, and the interface is not configured (LinkAbsent)\n";
 
+    /// The same when no ENI is offered: no device is said to be healthy, and each ENI is listed.
+    fn withheld(why: &str) -> String {
+        let devices = DEVICES.replace(", healthy", ", not offered");
+        let enis = [5, 6, 7, 8].map(|number| format!("  eni-{number}: {why}\n")).concat();
+        format!("{devices}ENIs with a resource name that are not offered: 5\n{REFUSED}{enis}")
+    }
+
     #[test]
     fn devices_kubelets_socket_and_what_is_not_offered_are_said() {
         let kubelet = |socket, may_write| {
@@ -224,7 +270,8 @@ mod tests {
         assert_eq!(ready, format!("{pods}kubelet answers, and the agent could make its sockets beside it\n{rest}"));
         let none = text(&seen(kubelet(SeenSocket::Missing, Err("ENOENT".to_owned()))));
         let first = "it is not there, and the agent could make no socket beside it (ENOENT), so no ENI is offered\n";
-        assert_eq!(none, format!("{pods}{first}{rest}"));
+        let why = "the agent could make no socket beside /k/kubelet.sock (ENOENT)";
+        assert_eq!(none, format!("{pods}{first}{sockets}{}", withheld(why)));
         let silent = text(&seen(kubelet(SeenSocket::Silent("refused".to_owned()), Ok(()))));
         assert!(silent.contains("kubelet.sock: nobody answers (refused), and"), "{silent}");
     }
@@ -241,6 +288,23 @@ mod tests {
         let first = format!("{pods}: the agent would change it; the agent's entries: 1\n  {{\"a\":1}}\n");
         assert_eq!(text(&seen(with(Ok(preview)))), format!("{first}{DEVICES}{not_offered}"));
         let none = text(&seen(with(Err("/c.json is left as it is".to_owned()))));
-        assert!(none.starts_with(&format!("{pods}; no ENI is offered: /c.json is left as it is\n")), "{none}");
+        let why = "/c.json is left as it is";
+        assert_eq!(none, format!("{pods}; no ENI is offered: {why}\n{}", withheld(why)));
+    }
+
+    #[test]
+    fn the_socket_of_an_empty_list_is_the_agents_and_its_resource_is_named() {
+        let others = ["multi-eni_example.com_old.sock", "multi-eni_0123.sock"].map(str::to_owned).to_vec();
+        let path = "/k/kubelet.sock".to_owned();
+        let kubelet = SeenKubelet { path, socket: SeenSocket::Answers, may_write: Ok(()), others };
+        let said = text(&seen(SeenWay::Plugins(kubelet)));
+        for part in [
+            "  socket multi-eni_example.com_old.sock: the agent's, for a resource that no ENI has\n",
+            "  socket multi-eni_0123.sock: the agent's, for a resource that no ENI has\n",
+            "Resources of this node: 3\n",
+            "  example.com/old: no ENI; a running agent offers an empty list by the socket that is there\nENIs with",
+        ] {
+            assert!(said.contains(part), "{part}:\n{said}");
+        }
     }
 }

@@ -55,9 +55,24 @@ impl ResourceName {
 
     /// The file name of the socket. It differs from that of the SR-IOV network device plugin, which may run on the same node.
     pub fn socket(&self) -> String {
-        let plain = format!("multi-eni_{}_{}.sock", self.prefix, self.name);
-        if plain.len() <= LONGEST_SOCKET { plain } else { format!("multi-eni_{}.sock", short_digest(&plain)) }
+        let plain = format!("{SOCKET}{}_{}.sock", self.prefix, self.name);
+        if plain.len() <= LONGEST_SOCKET { plain } else { format!("{SOCKET}{}.sock", short_digest(&plain)) }
     }
+}
+
+/// How the names of all sockets of the agent begin.
+const SOCKET: &str = "multi-eni_";
+
+/// Whether a file in kubelet's directory is a socket of the agent, by its name.
+pub fn is_own_socket(name: &str) -> bool {
+    name.starts_with(SOCKET) && name.ends_with(".sock")
+}
+
+/// The resource of a socket of the agent. None: the name of a long resource is not in the name of its socket.
+pub fn of_socket(name: &str) -> Option<ResourceName> {
+    // A prefix has no underscore.
+    let (prefix, resource) = name.strip_prefix(SOCKET)?.strip_suffix(".sock")?.split_once('_')?;
+    format!("{prefix}/{resource}").parse().ok()
 }
 
 impl fmt::Display for ResourceName {
@@ -72,6 +87,17 @@ mod tests {
 
     fn name(text: &str) -> ResourceName {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_resource_of_a_socket_is_read_back() {
+        for resource in ["example.com/fast", "intel.com/a_b.c"].map(name) {
+            assert!(is_own_socket(&resource.socket()));
+            assert_eq!(of_socket(&resource.socket()), Some(resource));
+        }
+        let long = name(&format!("example.com/{}", "x".repeat(63))).socket();
+        assert_eq!((is_own_socket(&long), of_socket(&long)), (true, None));
+        assert_eq!((is_own_socket("other.sock"), of_socket("other.sock")), (false, None));
     }
 
     #[test]

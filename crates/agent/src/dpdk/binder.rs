@@ -203,6 +203,14 @@ impl Binder {
         *steps = steps.saturating_add(1);
     }
 
+    /// Writes the ledger again if somebody has removed it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn restore_ledger(&self) -> io::Result<bool> {
+        self.bindings.restore()
+    }
+
     /// Takes in the steps that have ended since the last turn.
     pub fn take_finished(&mut self) {
         while self.take_one(Duration::ZERO) {}

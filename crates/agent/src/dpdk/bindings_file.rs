@@ -38,11 +38,24 @@ impl BindingsFile {
         let mut next = self.bindings.clone();
         change(&mut next);
         if next != self.bindings {
-            state_file::write(&self.path, (!next.devices.is_empty()).then_some(&next))?;
+            state_file::write(&self.path, kept(&next))?;
             self.bindings = next;
         }
         Ok(())
     }
+
+    /// Writes the file again if somebody has removed it: without it, nobody could give the devices back.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn restore(&self) -> io::Result<bool> {
+        state_file::restore(&self.path, kept(&self.bindings))
+    }
+}
+
+/// What is in the file. None: an empty ledger has no file.
+fn kept(bindings: &Bindings) -> Option<&Bindings> {
+    (!bindings.devices.is_empty()).then_some(bindings)
 }
 
 #[cfg(test)]
@@ -81,6 +94,17 @@ mod tests {
         assert_eq!(BindingsFile::open(&directory, "boot-2").unwrap().bindings().devices, []);
         again.update(|bindings| bindings.forget(&binding().pci_address)).unwrap();
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "an empty ledger leaves no file");
+    }
+
+    #[test]
+    fn a_ledger_that_somebody_has_removed_is_written_again() {
+        let directory = directory("removed");
+        let mut file = BindingsFile::open(&directory, "boot-1").unwrap();
+        file.update(|bindings| bindings.remember(binding())).unwrap();
+        assert!(!file.restore().unwrap());
+        fs::remove_file(directory.join("bindings.json")).unwrap();
+        assert!(file.restore().unwrap());
+        assert_eq!(BindingsFile::open(&directory, "boot-1").unwrap().bindings().devices, [binding()]);
     }
 
     #[test]
