@@ -102,7 +102,8 @@ func (k *kubelet) CleanupPluginDirectory(directory string) error {
 	}
 	for _, entry := range entries {
 		if entry.Name() != checkpoint && entry.Type()&os.ModeSocket != 0 {
-			if err := os.Remove(filepath.Join(directory, entry.Name())); err != nil {
+			// A plugin may remove its socket at the same time. Kubelet does not mind either.
+			if err := os.Remove(filepath.Join(directory, entry.Name())); err != nil && !os.IsNotExist(err) {
 				return err
 			}
 		}
