@@ -3,7 +3,7 @@
 
 use crate::device_plugin::candidates::{Candidate, Candidates};
 use crate::device_plugin::offer::fault;
-use crate::device_plugin::placement::Note;
+use crate::device_plugin::placement_note::Note;
 use crate::device_plugin::resource_name::{ResourceName, is_own_socket, of_socket};
 use crate::device_plugin::sriov_config_file::Preview;
 use crate::pci_address::PciAddress;

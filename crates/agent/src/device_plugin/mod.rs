@@ -4,6 +4,7 @@
 //! - [`resource_name`], [`pool`], [`refusal`]: plain data.
 //! - [`candidates`]: which ENIs are offered, from the reports of a turn. [`offer`]: the pools, from the ENIs and their devices.
 //! - [`allocation_ledger`]: which devices pods have. [`placement`]: in which pool each device is, and whether a pod can have it.
+//!   [`placement_note`]: what is said of a device that is not offered as asked.
 //! - [`start`]: whether a container may start with what it was given before.
 //! - [`allocate`]: what a container gets. [`prefer`]: which devices kubelet should take.
 //! - [`registration`]: when to serve and when to register. [`device_info`]: the files that Multus reads.
@@ -30,6 +31,7 @@ mod kubelet_look;
 pub mod messages;
 pub mod offer;
 pub mod placement;
+pub mod placement_note;
 mod plugin;
 pub mod plugins;
 pub mod pod_resources;

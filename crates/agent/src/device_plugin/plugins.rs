@@ -4,7 +4,8 @@
 use crate::device_plugin::allocations_file::AllocationsFile;
 use crate::device_plugin::device_info_files;
 use crate::device_plugin::directory_events::DirectoryEvents;
-use crate::device_plugin::placement::{Kubelet, Note, Placement, place};
+use crate::device_plugin::placement::{Kubelet, Placement, place};
+use crate::device_plugin::placement_note::Note;
 use crate::device_plugin::plugin::Plugin;
 use crate::device_plugin::pod_resources::PodResources;
 use crate::device_plugin::pool::{Pool, Pools};
