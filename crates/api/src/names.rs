@@ -57,8 +57,10 @@ pub const TAG_NODE: &str = "multi-eni.networking.k8s.aws/node";
 pub const TAG_ATTACHMENT_UID: &str = "multi-eni.networking.k8s.aws/eniattachment-uid";
 /// EC2 tag with which the VPC CNI ignores an ENI (value `true`).
 pub const TAG_NO_MANAGE: &str = "node.k8s.amazonaws.com/no_manage";
-/// EC2 tag that the AWS VPC CNI sets on the ENIs that it makes; the value is the instance.
+/// EC2 tag that the AWS VPC CNI sets on the ENIs that it makes or manages, the primary one included; the value is the instance.
 pub const TAG_VPC_CNI_INSTANCE: &str = "node.k8s.amazonaws.com/instance_id";
+/// The beginning of the description of an ENI that the AWS VPC CNI made.
+pub const VPC_CNI_DESCRIPTION: &str = "aws-K8S-";
 
 /// EC2 tag of the controller johnlam90/aws-multi-eni-controller ("upstream"), with the value [`UPSTREAM_MANAGER`]. Upstream's
 /// ENIs have no tag that names a cluster.

@@ -34,6 +34,7 @@ mod unassigned;
 mod unassigned_sentences;
 mod unattachable_eni;
 mod vpc_cni;
+mod vpc_cni_claim;
 mod zone;
 
 pub use assignment::{Assignment, GroupsWait, Need, NodeEniAssignment, Pinned, Removal, RemovalReason, WaitsForPods};
@@ -44,6 +45,7 @@ pub use new_attachment::NewAttachment;
 pub use recover::{has_nothing, may_be_adopted};
 pub use slot_policies::SlotPolicies;
 pub use unassigned::{INSTANCE_GONE, Unassigned, UnassignedReason, ZONE_CONTRADICTION};
+pub use vpc_cni_claim::VpcCniClaim;
 
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;

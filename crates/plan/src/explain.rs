@@ -16,6 +16,7 @@ mod tests;
 mod text;
 mod unconfirmed;
 mod upstream;
+mod vpc_cni_notes;
 
 pub use input::{ExplainedAttachment, Input};
 pub use line::{Line, LineKind, Slot};

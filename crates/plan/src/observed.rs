@@ -12,7 +12,7 @@ mod observation;
 pub use catalog::{CatalogLookup, Ec2Catalog, InstanceLimits, ObservedSubnet, TaggedGroups};
 pub use cluster::Cluster;
 pub use eni::{AttachmentState, ObservedAttachment, ObservedEni, ObservedIpv6, UNKNOWN_INDEX};
-pub use instance::{InstanceInterfaces, Unshown};
+pub use instance::{InstanceInterfaces, PrimaryAddresses, Unshown};
 pub use neighbour::Neighbour;
 pub use node::{NotOnEc2, ObservedNode, Unattachable, ZONE_LABEL};
 pub use observation::{Missed, Observation};

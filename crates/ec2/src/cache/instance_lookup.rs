@@ -4,7 +4,7 @@
 use compact_str::CompactString;
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
-use multi_eni_plan::observed::{Cluster, Neighbour, ObservedEni, Unshown};
+use multi_eni_plan::observed::{Cluster, Neighbour, ObservedEni, PrimaryAddresses, Unshown};
 
 /// The last lookup of an instance that showed its primary interface, and whether later ones did not.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct InstanceLookup {
     pub zone: Option<CompactString>,
     /// The AWS service that manages its primary interface.
     pub operator: Option<CompactString>,
+    /// The addresses of its primary interface beside its own one.
+    pub primary_addresses: PrimaryAddresses,
     /// The ENIs of this cluster, and those that upstream's controller left. Most instances have none when they are looked up.
     whole: Box<[ObservedEni]>,
     /// All other ENIs.
@@ -36,6 +38,7 @@ impl InstanceLookup {
             vpc: non_empty(&primary.vpc),
             zone: non_empty(&primary.zone),
             operator: primary.operator.clone(),
+            primary_addresses: PrimaryAddresses::of(primary),
             whole: whole.into_iter().cloned().collect(),
             neighbours: foreign.into_iter().map(Neighbour::of).collect(),
             without_primary: None,

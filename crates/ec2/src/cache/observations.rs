@@ -111,8 +111,8 @@ impl CacheState {
         enis.extend(still.cloned());
         enis.sort_by(|a, b| a.id.cmp(&b.id));
         let (vpc, zone, operator) = (lookup.vpc.clone(), lookup.zone.clone(), lookup.operator.clone());
-        let without_primary = lookup.without_primary;
-        Some(InstanceInterfaces { as_of: lookup.as_of, vpc, zone, operator, enis, without_primary })
+        let (primary_addresses, without_primary) = (lookup.primary_addresses, lookup.without_primary);
+        Some(InstanceInterfaces { as_of: lookup.as_of, vpc, zone, operator, primary_addresses, enis, without_primary })
     }
 
     /// The last lookup of an instance's state.

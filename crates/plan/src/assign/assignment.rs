@@ -3,6 +3,7 @@
 
 use super::new_attachment::NewAttachment;
 use super::unassigned::{Unassigned, UnassignedReason};
+use super::vpc_cni_claim::VpcCniClaim;
 use crate::attachment::Attachment;
 use crate::ec2_terms::TagTerm;
 use crate::nodeeni::SubnetRef;
@@ -159,8 +160,8 @@ pub struct Assignment {
     pub adopting: BTreeSet<String>,
     /// ENIs that were adopted and are at another device index than the spec asks for.
     pub pinned: Vec<Pinned>,
-    /// New ENIAttachments (by name) at the device index that the AWS VPC CNI of the node takes next.
-    pub next_of_vpc_cni: BTreeSet<String>,
+    /// New ENIAttachments (by name) at a device index that the AWS VPC CNI of the node takes next, or may take later.
+    pub beside_vpc_cni: BTreeMap<String, VpcCniClaim>,
     /// ENIs that are kept for Pods.
     pub waiting: Vec<WaitsForPods>,
     /// Security groups that stay on ENIs here for a while.

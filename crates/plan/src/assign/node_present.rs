@@ -118,8 +118,10 @@ impl NodePlanner<'_> {
                     match self.creation(node, nodeeni, spec, new) {
                         Ok(new) => {
                             progress.present += 1;
-                            if new.adopts.is_none() && self.is_next_of_vpc_cni(spec, &new) {
-                                self.plan.next_of_vpc_cni.insert(new.name.clone());
+                            if new.adopts.is_none()
+                                && let Some(claim) = self.vpc_cni_claim(node, spec, &new)
+                            {
+                                self.plan.beside_vpc_cni.insert(new.name.clone(), claim);
                             }
                             self.plan.create.push(new);
                         }

@@ -17,6 +17,7 @@ mod subnet_terms;
 mod term_reports;
 mod unattachable;
 mod unreadable;
+mod vpc_cni;
 mod world;
 
 use super::*;

@@ -90,6 +90,7 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
         eni: eni_attachment.status.eni_id.clone(),
         reason,
         message,
+        vpc_cni: None,
         is_uncovered: false,
         calls,
     }

@@ -1,5 +1,6 @@
 //! One line of the plan: one ENI of one NodeENI on one Node, or the reason why there is no ENI. Data only.
 
+use crate::assign::VpcCniClaim;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -75,6 +76,9 @@ pub struct Line {
     pub reason: String,
     /// A sentence for the user.
     pub message: String,
+    /// What the AWS VPC CNI of the node does with the slot of the new ENI, if it reaches it.
+    #[serde(rename = "vpcCNI", skip_serializing_if = "Option::is_none")]
+    pub vpc_cni: Option<VpcCniClaim>,
     /// The NodeENI does not cover the Node, which is no failure. The kind is then `Blocked`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_uncovered: bool,

@@ -3,7 +3,7 @@
 use super::calls::arrival;
 use super::line::{Line, LineKind, Slot};
 use super::{Input, unconfirmed};
-use crate::assign::{Assignment, NewAttachment, Unassigned, UnassignedReason};
+use crate::assign::{Assignment, NewAttachment, Unassigned, UnassignedReason, VpcCniClaim};
 use crate::attachment::Attachment;
 use crate::ec2_errors::Call;
 use crate::gates::quota::QuotaGate;
@@ -27,8 +27,7 @@ pub(super) fn of_assignment<'a>(
     let spec = nodeeni.spec.as_ref().ok();
     let made = move |new: &NewAttachment| match &new.adopts {
         Some(eni) => adopt(input, spec, new, eni),
-        None if assignment.next_of_vpc_cni.contains(&new.name) => beside_vpc_cni(create(spec, new)),
-        None => create(spec, new),
+        None => create(spec, new, assignment.beside_vpc_cni.get(&new.name).copied()),
     };
     let problems =
         assignment.problems.iter().filter(|(uid, _)| *uid == nodeeni.uid).map(|(_, problem)| report(problem));
@@ -44,6 +43,7 @@ fn report(problem: &Problem) -> Line {
         eni: None,
         reason: problem.reason.to_owned(),
         message: problem.message.clone(),
+        vpc_cni: None,
         is_uncovered: false,
         calls: BTreeMap::new(),
     }
@@ -94,13 +94,19 @@ fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &O
             "{}, without creating an ENI{then}",
             if new.spec.recovered { "adopt because its ENIAttachment was lost" } else { "adopt from upstream" }
         ),
+        vpc_cni: None,
         is_uncovered: false,
         calls,
     }
 }
 
-fn create(spec: Option<&EniSpec>, new: &NewAttachment) -> Line {
+fn create(spec: Option<&EniSpec>, new: &NewAttachment, vpc_cni: Option<VpcCniClaim>) -> Line {
     let request = &new.spec.request;
+    // Of an index that the CNI takes later the text says it once for all Nodes.
+    let warning = match vpc_cni {
+        Some(VpcCniClaim::Next) => NEXT_OF_VPC_CNI,
+        Some(VpcCniClaim::Later { .. }) | None => "",
+    };
     Line {
         node: new.spec.node_name.clone(),
         slot: Some(Slot::at((request.network_card_index, request.device_index))),
@@ -108,23 +114,19 @@ fn create(spec: Option<&EniSpec>, new: &NewAttachment) -> Line {
         eni: None,
         reason: "Create".to_owned(),
         message: format!(
-            "create an ENI in {} ({}) and attach it",
+            "create an ENI in {} ({}) and attach it{warning}",
             request.subnet_id,
             request.subnet_cidr.as_deref().unwrap_or("CIDR not known")
         ),
+        vpc_cni,
         is_uncovered: false,
         calls: arrival(spec, true),
     }
 }
 
-/// Adds the warning that the AWS VPC CNI takes this index on a node where it comes first.
-fn beside_vpc_cni(mut line: Line) -> Line {
-    line.message.push_str(
-        "; warning: the AWS VPC CNI on this node takes the lowest free device index, which is this one, and the ENI waits on each \
-         node where the CNI is first: use a higher deviceIndex, or deviceIndexPolicy highestFree",
-    );
-    line
-}
+/// The warning that the AWS VPC CNI takes this index on a node where it comes first.
+const NEXT_OF_VPC_CNI: &str = "; warning: the AWS VPC CNI on this node takes the lowest free device index, which is this one, and the \
+     ENI waits on each node where the CNI is first: use a higher deviceIndex, or deviceIndexPolicy highestFree";
 
 fn refuse(input: &Input<'_>, spec: Option<&EniSpec>, refusal: &Unassigned) -> Line {
     let why = &refusal.why;
@@ -151,5 +153,5 @@ fn refuse(input: &Input<'_>, spec: Option<&EniSpec>, refusal: &Unassigned) -> Li
         why if why.is_transient() => (LineKind::Waits, BTreeMap::new()),
         _ => (LineKind::Blocked, BTreeMap::new()),
     };
-    Line { node, slot, mark, eni: None, reason, message, is_uncovered: why.is_not_covered(), calls }
+    Line { node, slot, mark, eni: None, reason, message, vpc_cni: None, is_uncovered: why.is_not_covered(), calls }
 }

@@ -1,11 +1,12 @@
 //! Tests of `explain`. This file has their world; `edits.rs` tests what follows an edit of a NodeENI, `upstream.rs`
-//! what is said of ENIs that are not adopted, `unconfigured.rs` of those that the node agent has not configured, and `closing.rs` the
-//! last sentences of the plan.
+//! what is said of ENIs that are not adopted, `unconfigured.rs` of those that the node agent has not configured, `closing.rs` the last
+//! sentences of the plan, and `vpc_cni.rs` the notes about the device indexes that the AWS VPC CNI takes.
 
 mod closing;
 mod edits;
 mod unconfigured;
 mod upstream;
+mod vpc_cni;
 
 use super::*;
 use crate::assign::tests::{SUBNET_A, World, at, new_attachment, nodeeni};

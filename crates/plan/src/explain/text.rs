@@ -1,5 +1,6 @@
 //! The plan as text for the terminal. It is given a finished [`Plan`] and decides nothing.
 
+use super::vpc_cni_notes;
 use super::{Line, LineKind, NodeEniPlan, Plan, Slot, closing, missing_labels};
 use crate::counted::counted;
 use crate::node_selector;
@@ -24,6 +25,7 @@ pub fn plan_text(plan: &Plan) -> String {
     for nodeeni_plan in &plan.node_enis {
         head(&mut out, nodeeni_plan);
         grouped(&mut out, nodeeni_plan.lines.iter().filter(|line| line.mark != LineKind::InPlace));
+        notes(&mut out, &nodeeni_plan.lines, several);
         line!(out, "");
     }
     tail(&mut out, plan);
@@ -41,6 +43,7 @@ pub fn explain_nodeeni(plan: &Plan, name: &str, nodes: &[&ObservedNode]) -> Opti
     for one in &nodeeni_plan.lines {
         row(&mut out, &one.node, one);
     }
+    notes(&mut out, &nodeeni_plan.lines, several);
     // reason → Nodes
     let mut unmatched: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for node in nodes {
@@ -94,6 +97,7 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
                 for one in lines {
                     row(&mut out, "", one);
                 }
+                notes(&mut out, lines.iter().copied(), |_| String::new());
             }
         }
     }
@@ -177,18 +181,25 @@ fn several(nodes: &[&str]) -> String {
     }
 }
 
+/// What concerns the new ENIs of several Nodes, once for each slot. `place`: the words for the Nodes.
+fn notes<'a>(out: &mut String, lines: impl IntoIterator<Item = &'a Line>, place: impl Fn(&[&str]) -> String) {
+    for note in vpc_cni_notes::notes(lines) {
+        let about = about(&place(&note.nodes), Some(note.slot));
+        line!(out, "  note: {}: {}", about.join(", "), note.sentence);
+    }
+}
+
+/// The words for the Nodes and the slot, as far as there are some.
+fn about(place: &str, slot: Option<Slot>) -> Vec<String> {
+    let slot = slot.map(|slot| match slot {
+        Slot { network_card_index: 0, device_index } => format!("index {device_index}"),
+        Slot { network_card_index, device_index } => format!("card {network_card_index} index {device_index}"),
+    });
+    Some(place.to_owned()).filter(|place| !place.is_empty()).into_iter().chain(slot).collect()
+}
+
 fn row(out: &mut String, place: &str, line: &Line) {
-    let mut about = Vec::new();
-    if !place.is_empty() {
-        about.push(place.to_owned());
-    }
-    match line.slot {
-        None => {}
-        Some(Slot { network_card_index: 0, device_index }) => about.push(format!("index {device_index}")),
-        Some(Slot { network_card_index, device_index }) => {
-            about.push(format!("card {network_card_index} index {device_index}"));
-        }
-    }
+    let mut about = about(place, line.slot);
     // Most sentences about an ENI that exists begin with its ID.
     about.extend(line.eni.clone().filter(|eni| !line.message.contains(eni.as_str())));
     let about = if about.is_empty() { String::new() } else { format!("{}: ", about.join(", ")) };

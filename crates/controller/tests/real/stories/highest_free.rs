@@ -41,7 +41,7 @@ fn keeps_clear_of_the_vpc_cni() -> Result<(), Failure> {
     let cni = environment.account.ec2.hand_create(SUBNET_B, &[CNI]).map_err(by_hand)?;
     environment.account.ec2.hand_attach(&cni, INSTANCE, 0, 1).map_err(by_hand)?;
 
-    // The CNI takes index 2 next. The plan warns of that index only.
+    // The CNI takes index 2 next, and index 3 later. The plan warns of the one, and has a note about the other.
     let planned = |spec: &str| -> Result<String, Failure> {
         let (_, text, _) = multi_eni(&environment, &reader, &["plan", "-f", "-"], spec)?;
         // Long lines are wrapped.
@@ -52,10 +52,14 @@ fn keeps_clear_of_the_vpc_cni() -> Result<(), Failure> {
     assert!(next.contains("+ node1, index 2: create an ENI in") && next.contains(warning), "{next}");
     let higher = planned(&spec("one", SUBNET_A, "deviceIndex: 3"))?;
     assert!(higher.contains("+ node1, index 3: create an ENI in") && !higher.contains(warning), "{higher}");
+    let note = "may take this device index as the number of pods grows, unless its MAX_ENI is at most 3.";
+    assert!(higher.contains("note: node1, index 3: the AWS VPC CNI") && higher.contains(note), "{higher}");
+    assert!(!next.contains("note:"), "{next}");
     let taken = planned(&spec("one", SUBNET_A, "deviceIndex: 1"))?;
     assert!(taken.contains("! node1, index 1: device index 1 on network card 0 is occupied on EC2 by"), "{taken}");
     let highest_free = planned(&highest("one", SUBNET_A))?;
-    assert!(highest_free.contains("+ node1, index 3: create an ENI in") && !highest_free.contains(warning));
+    assert!(highest_free.contains("+ node1, index 3: create an ENI in"), "{highest_free}");
+    assert!(!highest_free.contains(warning) && !highest_free.contains("note:"), "{highest_free}");
 
     environment.start_replica(&[])?;
     environment.apply(&highest("one", SUBNET_A))?;

@@ -1,6 +1,7 @@
 //! What decisions read of instances and their interfaces.
 
 use super::*;
+use multi_eni_plan::observed::PrimaryAddresses;
 
 #[test]
 fn an_instance_shows_foreign_enis_of_its_lookup_and_our_enis_of_the_cache() {
@@ -38,7 +39,9 @@ fn foreign_enis_are_kept_as_neighbours_and_all_others_as_a_whole() {
     let upstreams = ObservedEni { tags: StringMap::from(upstreams), ..on(8, Attached, 0) };
     let all = [primary(0), neighbour, upstreams, on(1, Attached, 0)].map(whole);
     cache.finish_instances(at(0), &BTreeSet::from([instance()]), all.clone().into());
-    let kept = cache.instance_interfaces(&instance()).unwrap().enis;
+    let observation = cache.instance_interfaces(&instance()).unwrap();
+    assert_eq!(observation.primary_addresses, PrimaryAddresses::Ipv4, "of the whole answer");
+    let kept = observation.enis;
     let [primary, neighbour, upstreams, own] = &all;
     assert_eq!(kept[..2], [own.clone(), upstreams.clone()]);
     let tag = |seen: &ObservedEni| seen.tags.get(names::TAG_VPC_CNI_INSTANCE).map(str::to_owned);

@@ -215,26 +215,6 @@ fn an_eniattachment_that_cannot_be_read_keeps_its_index() {
     assert!(assignment.create.is_empty() && assignment.delete.is_empty(), "{assignment:?}");
 }
 
-/// The VPC CNI is on the instance, by the tag of its ENI.
-#[test]
-fn an_exact_index_that_the_vpc_cni_takes_next_is_marked() {
-    let is_marked = |nodeeni: NodeEni, tagged: bool| {
-        let mut world = world(vec![nodeeni], &[4]);
-        shows(&mut world, &[0, 1]);
-        if tagged {
-            let cni = &mut world.interfaces.as_mut().unwrap().enis[1];
-            cni.tags = [(multi_eni_api::names::TAG_VPC_CNI_INSTANCE, INSTANCE)].into();
-        }
-        let assignment = world.assign();
-        assert_eq!(assignment.create.len(), 1, "{assignment:?}");
-        !assignment.next_of_vpc_cni.is_empty()
-    };
-    assert!(is_marked(nodeeni("a", 2, &[SUBNET_A]), true));
-    assert!(!is_marked(nodeeni("a", 2, &[SUBNET_A]), false), "the instance has no ENI of the CNI");
-    assert!(!is_marked(nodeeni("a", 3, &[SUBNET_A]), true), "the CNI takes index 2 next");
-    assert!(!is_marked(highest("a", &[SUBNET_A]), true));
-}
-
 /// The VPC CNI took index 3 between the decision and the Attach.
 fn beaten_at_3() -> World {
     let mut world = world(vec![highest("a", &[SUBNET_A])], &[4]);

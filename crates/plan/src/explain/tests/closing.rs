@@ -10,6 +10,7 @@ fn line(mark: LineKind, reason: &str, node: &str) -> Line {
         eni: None,
         reason: reason.to_owned(),
         message: "words".to_owned(),
+        vpc_cni: None,
         is_uncovered: false,
         calls: BTreeMap::new(),
     }
