@@ -98,6 +98,15 @@ pub(crate) fn eni(eni: &NetworkInterface, as_of: Timestamp) -> Result<ObservedEn
     }
 }
 
+/// The Outpost of an instance, by its ARN, if this ENI is the primary interface there. Nearly all instances are on none, so it is read
+/// apart from the ENI.
+pub(crate) fn outpost(eni: &NetworkInterface) -> Option<(InstanceId, Box<str>)> {
+    let arn = eni.outpost_arn().filter(|arn| !arn.is_empty())?;
+    let attached = eni.attachment().filter(|at| at.network_card_index().unwrap_or_default() == 0)?;
+    let instance = attached.instance_id().filter(|_| attached.device_index() == Some(0))?;
+    Some((InstanceId::observed(instance)?, arn.into()))
+}
+
 fn connection_tracking(eni: &NetworkInterface) -> ConnectionTracking {
     eni.connection_tracking_configuration().map_or_else(ConnectionTracking::default, |shown| ConnectionTracking {
         tcp_established_timeout_seconds: shown.tcp_established_timeout(),
@@ -203,6 +212,7 @@ pub(crate) fn subnet(subnet: &Subnet, as_of: Timestamp) -> Option<ObservedSubnet
     Some(ObservedSubnet {
         id: subnet.subnet_id().and_then(SubnetId::observed)?,
         zone: subnet.availability_zone().unwrap_or_default().to_owned(),
+        outpost: subnet.outpost_arn().filter(|arn| !arn.is_empty()).map(Box::from),
         vpc: subnet.vpc_id().unwrap_or_default().to_owned(),
         cidr: subnet.cidr_block().unwrap_or_default().to_owned(),
         owner: subnet.owner_id().unwrap_or_default().to_owned(),

@@ -87,6 +87,7 @@ impl World {
         let subnet = ObservedSubnet {
             id: SubnetId::parse(SUBNET).unwrap(),
             zone: "z1".into(),
+            outpost: None,
             vpc: "vpc-1".into(),
             cidr: "10.0.0.0/16".into(),
             owner: String::new(),

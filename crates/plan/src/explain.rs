@@ -204,7 +204,8 @@ fn subnets_of_term(catalog: &Ec2Catalog, term: &SubnetTerm) -> Vec<String> {
 fn described(catalog: &Ec2Catalog, by: &str, ids: &[&SubnetId]) -> Vec<String> {
     let reported = |id: &&SubnetId| match catalog.subnets.get(*id) {
         Some(observed_subnet) => {
-            let (zone, cidr, free) = (&observed_subnet.zone, &observed_subnet.cidr, observed_subnet.free_addresses);
+            let (zone, cidr, free) =
+                (observed_subnet.location(), &observed_subnet.cidr, observed_subnet.free_addresses);
             let addresses = if free == 1 { "address" } else { "addresses" };
             format!("subnet {id}{by}: {zone}, {cidr}, {free} free {addresses}")
         }

@@ -5,6 +5,7 @@ mod catalog;
 mod cluster;
 mod eni;
 mod instance;
+mod location;
 mod neighbour;
 mod node;
 mod observation;
@@ -13,6 +14,7 @@ pub use catalog::{CatalogLookup, Ec2Catalog, InstanceLimits, ObservedSubnet, Tag
 pub use cluster::Cluster;
 pub use eni::{AttachmentState, ObservedAttachment, ObservedEni, ObservedIpv6, UNKNOWN_INDEX};
 pub use instance::{InstanceInterfaces, PrimaryAddresses, Unshown};
+pub use location::{Location, NodeOutpost};
 pub use neighbour::Neighbour;
 pub use node::{NotOnEc2, ObservedNode, Unattachable, ZONE_LABEL};
 pub use observation::{Missed, Observation};

@@ -68,7 +68,11 @@ impl Ec2 {
         self.inner.instances.answered(&ids);
         // An ENI without an ID occupies its slot as well.
         page.enis.extend(page.unreadable.drain(..).map(Unreadable::occupant));
-        self.change(|cache| ((), cache.finish_instances(page.started, &ids, page.enis)));
+        self.change(|cache| {
+            let uids = cache.finish_instances(page.started, &ids, page.enis);
+            cache.note_outposts(page.outposts);
+            ((), uids)
+        });
         for id in ids {
             self.notify(Changed::Instance(id));
         }

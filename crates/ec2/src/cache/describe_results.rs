@@ -118,6 +118,15 @@ impl CacheState {
         self.apply_shown(known)
     }
 
+    /// Applies the Outposts of instances that the lookup applied last has shown.
+    pub fn note_outposts(&mut self, outposts: Vec<(InstanceId, Box<str>)>) {
+        for (instance, arn) in outposts {
+            if let Some(lookup) = self.instances.get_mut(&instance) {
+                lookup.outpost = Some(arn);
+            }
+        }
+    }
+
     /// Applies the lookup of one instance. A lookup without the primary interface shows neither the ENIs nor the free slots of
     /// the instance; only `without_primary` records it.
     fn finish_instance(&mut self, instance: &InstanceId, began: Timestamp, enis: &[&ObservedEni]) {

@@ -15,6 +15,8 @@ pub(super) struct InstanceLookup {
     pub vpc: Option<CompactString>,
     /// The Availability Zone of its primary interface.
     pub zone: Option<CompactString>,
+    /// The ARN of the Outpost of its primary interface.
+    pub outpost: Option<Box<str>>,
     /// The AWS service that manages its primary interface.
     pub operator: Option<CompactString>,
     /// The addresses of its primary interface beside its own one.
@@ -37,6 +39,7 @@ impl InstanceLookup {
             as_of: began,
             vpc: non_empty(&primary.vpc),
             zone: non_empty(&primary.zone),
+            outpost: None,
             operator: primary.operator.clone(),
             primary_addresses: PrimaryAddresses::of(primary),
             whole: whole.into_iter().cloned().collect(),

@@ -111,8 +111,16 @@ impl CacheState {
         enis.extend(still.cloned());
         enis.sort_by(|a, b| a.id.cmp(&b.id));
         let (vpc, zone, operator) = (lookup.vpc.clone(), lookup.zone.clone(), lookup.operator.clone());
-        let (primary_addresses, without_primary) = (lookup.primary_addresses, lookup.without_primary);
-        Some(InstanceInterfaces { as_of: lookup.as_of, vpc, zone, operator, primary_addresses, enis, without_primary })
+        Some(InstanceInterfaces {
+            as_of: lookup.as_of,
+            vpc,
+            zone,
+            outpost: lookup.outpost.clone(),
+            operator,
+            primary_addresses: lookup.primary_addresses,
+            enis,
+            without_primary: lookup.without_primary,
+        })
     }
 
     /// The last lookup of an instance's state.

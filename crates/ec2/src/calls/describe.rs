@@ -8,7 +8,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::describe_network_interfaces::DescribeNetworkInterfacesOutput;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceTypeInfo, SecurityGroup, Subnet};
 use jiff::Timestamp;
-use multi_eni_api::ids::EniId;
+use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_plan::ec2_errors::CallError;
 use multi_eni_plan::ec2_message_table::Message;
 use multi_eni_plan::observed::ObservedEni;
@@ -49,6 +49,8 @@ pub(crate) struct EniPage {
     pub enis: Vec<ObservedEni>,
     /// The ENIs that have no ID.
     pub unreadable: Vec<Unreadable>,
+    /// The Outposts of instances whose primary interfaces are in the page.
+    pub outposts: Vec<(InstanceId, Box<str>)>,
     /// The token of the next page, if there is one.
     pub next: Option<String>,
 }
@@ -129,8 +131,9 @@ impl Ec2 {
                 Err(item) => unreadable.push(item),
             }
         }
+        let outposts = answer.network_interfaces().iter().filter_map(convert::outpost).collect();
         self.count_unreadable("NetworkInterface", unreadable.len());
-        EniPage { started, enis, unreadable, next: following(answer.next_token()) }
+        EniPage { started, enis, unreadable, outposts, next: following(answer.next_token()) }
     }
 
     /// All ENIs that the filter matches; `started` is when the first page was requested.
@@ -140,6 +143,7 @@ impl Ec2 {
             let page = self.eni_page(filter.clone(), weight, PAGE, Some(token)).await?;
             all.enis.extend(page.enis);
             all.unreadable.extend(page.unreadable);
+            all.outposts.extend(page.outposts);
             all.next = page.next;
         }
         Ok(all)

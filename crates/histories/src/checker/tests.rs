@@ -236,6 +236,7 @@ fn bare(id: &str) -> Eni {
         subnet_id: SUBNET.to_owned(),
         vpc_id: "vpc-00000001".to_owned(),
         zone: zone("a"),
+        outpost: None,
         description: String::new(),
         groups: Vec::new(),
         tags: BTreeMap::new(),

@@ -13,7 +13,7 @@ use super::unassigned::UnassignedReason;
 use crate::account_and_region::region_of;
 use crate::attachment::Attachment;
 use crate::nodeeni::EniSpec;
-use crate::observed::{CatalogLookup, Ec2Catalog, ObservedNode, ObservedSubnet};
+use crate::observed::{CatalogLookup, Ec2Catalog, Location, ObservedNode, ObservedSubnet};
 use crate::problem::Problem;
 use crate::spec_validation;
 use multi_eni_api::EniRequest;
@@ -108,9 +108,9 @@ impl<'a> NodePlanner<'a> {
         let place = self.place_of(node)?;
         self.plan.problems.extend(place.problem(node).map(|problem| (nodeeni.uid.clone(), problem)));
         let (subnets, missing) = if spec.subnet_terms.is_empty() {
-            self.subnets_in_zone(instance, place.zone, spec)?
+            self.subnets_in_zone(instance, &place, spec)?
         } else {
-            (self.subnet_by_terms((node, nodeeni), place.zone, spec, mine)?, None)
+            (self.subnet_by_terms((node, nodeeni), &place, spec, mine)?, None)
         };
         if let (Some(reference), true) = (&missing, subnets.is_empty()) {
             return Err(UnassignedReason::SubnetMissing((*reference).clone()));
@@ -118,7 +118,7 @@ impl<'a> NodePlanner<'a> {
         self.check_unchosen_subnets((node, &place), spec, (mine, &subnets))?;
         self.check_subnet_names(on, place.zone, &subnets)?;
         if subnets.is_empty() {
-            return Err(no_subnet_in_zone(self.input.catalog, spec, place.zone));
+            return Err(no_subnet_in_zone(self.input.catalog, spec, place.location()));
         }
         if let Some(reference) = missing {
             self.beside_a_missing_subnet(on, reference, &subnets)?;
@@ -208,13 +208,12 @@ fn create_request(
     }
 }
 
-/// The reason for a node in whose zone no subnet of the list is.
-fn no_subnet_in_zone(catalog: &Ec2Catalog, spec: &EniSpec, zone: &str) -> UnassignedReason {
+/// The reason for a node in whose zone, or on whose Outpost, no subnet of the list is.
+fn no_subnet_in_zone(catalog: &Ec2Catalog, spec: &EniSpec, node: Location) -> UnassignedReason {
     let subnets = spec.subnets.iter().flat_map(|reference| candidates(catalog, reference));
     let subnets = subnets.chain(catalog.selected_subnets(&spec.subnet_terms));
-    let zones: BTreeSet<&str> = subnets.map(|subnet| subnet.zone.as_str()).collect();
-    let zones = zones.into_iter().map(str::to_owned).collect();
-    UnassignedReason::NoSubnetInZone { zone: zone.to_owned(), zones }
+    let subnets: BTreeSet<Location> = subnets.map(ObservedSubnet::location).collect();
+    UnassignedReason::NoSubnetInZone { node, subnets: subnets.into_iter().collect() }
 }
 
 /// The reason for a node in another Region than the one that is called. EC2 shows nothing of such a node here, which does not

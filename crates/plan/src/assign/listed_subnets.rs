@@ -6,6 +6,7 @@ use super::nodeeni_on_node::NodeEniOnNode;
 use super::planner::NodePlanner;
 use super::resolved::{Resolved, resolve};
 use super::unassigned::UnassignedReason;
+use super::zone::Place;
 use crate::attachment::Attachment;
 use crate::nodeeni::{EniSpec, SubnetRef};
 use crate::observed::{CatalogLookup, Ec2Catalog, ObservedEni, ObservedSubnet};
@@ -19,11 +20,12 @@ use multi_eni_api::ids::InstanceId;
 pub(super) const NAME_STANDS: SignedDuration = SignedDuration::from_mins(10);
 
 impl<'a> NodePlanner<'a> {
-    /// The listed subnets that are in the node's zone, in the order of the list, and the first entry that EC2 does not know.
+    /// The listed subnets that are in the node's zone and on its Outpost, in the order of the list, and the first entry that EC2 does
+    /// not know.
     pub(super) fn subnets_in_zone<'s>(
         &mut self,
         instance: &InstanceId,
-        zone: &str,
+        place: &Place<'_>,
         spec: &'s EniSpec,
     ) -> Result<(Vec<&'a ObservedSubnet>, Option<&'s SubnetRef>), UnassignedReason> {
         let input = self.input;
@@ -39,6 +41,9 @@ impl<'a> NodePlanner<'a> {
             self.plan.needs.extend(unresolved.into_iter().cloned().map(Need::Subnet));
             return Err(self.lookup_pending(catalog.failure(&lookups), "the EC2 lookup of the NodeENI's subnets"));
         }
+        if place.is_undecided(spec.subnets.iter().flat_map(|reference| candidates(catalog, reference))) {
+            return Err(self.await_lookup(instance, "the EC2 lookup of the node's Outpost"));
+        }
         let mut chosen: Vec<&ObservedSubnet> = Vec::new();
         let mut missing = None;
         for reference in &spec.subnets {
@@ -53,7 +58,7 @@ impl<'a> NodePlanner<'a> {
                     return Err(self.await_lookup(instance, "the EC2 lookup of the node's VPC"));
                 };
                 candidates.retain(|subnet| subnet.vpc == vpc);
-                if candidates.iter().filter(|subnet| subnet.zone == zone).count() > 1 {
+                if candidates.iter().filter(|subnet| place.takes(subnet)).count() > 1 {
                     return Err(UnassignedReason::SubnetAmbiguous(name.clone()));
                 }
             }
@@ -63,7 +68,7 @@ impl<'a> NodePlanner<'a> {
                 self.recheck_later();
                 missing = missing.or(Some(reference));
             }
-            for subnet in candidates.into_iter().filter(|subnet| subnet.zone == zone) {
+            for subnet in candidates.into_iter().filter(|subnet| place.takes(subnet)) {
                 if !chosen.iter().any(|other| other.id == subnet.id) {
                     chosen.push(subnet);
                 }

@@ -13,7 +13,7 @@ use super::slots::{in_the_nodes_vpc, occupant};
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
 use crate::nodeeni::{EniSpec, NodeEni};
-use crate::observed::{InstanceInterfaces, ObservedNode};
+use crate::observed::{InstanceInterfaces, NodeOutpost, ObservedNode};
 use crate::selected_subnets::Selection;
 use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::ids::SubnetId;
@@ -243,10 +243,14 @@ pub(super) fn slots_of(input: &Input<'_>, spec: &EniSpec) -> impl Iterator<Item 
 
 fn subnets_of(input: &Input<'_>, spec: &EniSpec) -> usize {
     let zone = input.node.and_then(|node| node.zone.as_deref());
+    let outpost = input.instance.map_or(NodeOutpost::NotShown, InstanceInterfaces::node_outpost);
     let here = |reference| match resolve(input.catalog, reference) {
         Resolved::Subnets(ids) => {
             let is_here = |id: &&_| {
-                input.catalog.subnets.get(*id).is_none_or(|subnet| zone.is_none_or(|zone| subnet.zone == zone))
+                let subnet = input.catalog.subnets.get(*id);
+                subnet.is_none_or(|subnet| {
+                    zone.is_none_or(|zone| subnet.zone == zone) && outpost.takes(subnet.outpost.as_deref())
+                })
             };
             ids.iter().filter(is_here).count()
         }

@@ -6,6 +6,7 @@ use super::assignment::Need;
 use super::attach_refusals::refused_subnet;
 use super::planner::NodePlanner;
 use super::unassigned::UnassignedReason;
+use super::zone::Place;
 use crate::attachment::Attachment;
 use crate::confirmation::is_before_edit;
 use crate::ec2_terms::{self, SubnetTerm};
@@ -19,7 +20,6 @@ use multi_eni_api::ids::SubnetId;
 use multi_eni_api::names::short_digest;
 use multi_eni_api::{DeviceIndexPolicy, EniRequest};
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 impl<'a> NodePlanner<'a> {
     /// The subnet for the ENI of a NodeENI in this zone. No subnet: none that the terms select is in the zone, and no ENIAttachment
@@ -27,18 +27,18 @@ impl<'a> NodePlanner<'a> {
     pub(super) fn subnet_by_terms(
         &mut self,
         (node, nodeeni): (&ObservedNode, &NodeEni),
-        zone: &str,
+        place: &Place<'_>,
         spec: &EniSpec,
         mine: &[&Attachment],
     ) -> Result<Vec<&'a ObservedSubnet>, UnassignedReason> {
         let edited = self.input.term_edits.get(&nodeeni.uid).copied();
         let Some(present) = self.present_choice(spec, mine, edited) else {
-            return Ok(self.choose((node, nodeeni), zone, spec)?.into_iter().take(1).collect());
+            return Ok(self.choose((node, nodeeni), place, spec)?.into_iter().take(1).collect());
         };
-        let subnet = self.subnet_of(present, &spec.subnet_terms, zone, edited)?;
-        if subnet.zone != zone {
+        let subnet = self.subnet_of(present, &spec.subnet_terms, place, edited)?;
+        if !place.takes(subnet) {
             // `check_unchosen_subnets` reports it if the ENI is attached.
-            return Ok(self.choose((node, nodeeni), zone, spec)?.into_iter().take(1).collect());
+            return Ok(self.choose((node, nodeeni), place, spec)?.into_iter().take(1).collect());
         }
         let input = self.input;
         let is_open =
@@ -52,7 +52,7 @@ impl<'a> NodePlanner<'a> {
             return Ok(vec![subnet]);
         }
         // Its ENI was never made, so nothing moves.
-        let others = self.choose((node, nodeeni), zone, spec)?;
+        let others = self.choose((node, nodeeni), place, spec)?;
         let elsewhere =
             others.into_iter().filter(|other| other.id != subnet.id && self.subnet_has_room(spec, other, None, 1));
         let chosen: Vec<&ObservedSubnet> = elsewhere.take(1).collect();
@@ -95,7 +95,7 @@ impl<'a> NodePlanner<'a> {
         &mut self,
         attachment: &Attachment,
         terms: &[SubnetTerm],
-        zone: &str,
+        place: &Place<'_>,
         edited: Option<Timestamp>,
     ) -> Result<&'a ObservedSubnet, UnassignedReason> {
         let catalog = self.input.catalog;
@@ -118,9 +118,9 @@ impl<'a> NodePlanner<'a> {
             return Err(self.lookup_pending(failure, what));
         };
         // Every term has an answer, and none of the answers has the subnet.
-        let selected = catalog.selected_subnets(terms).into_iter().filter(|found| found.vpc == subnet.vpc);
-        let zones: BTreeSet<&str> = selected.map(|found| found.zone.as_str()).collect();
-        if zones.is_empty() {
+        let mut selected = catalog.selected_subnets(terms);
+        selected.retain(|found| found.vpc == subnet.vpc);
+        if selected.is_empty() {
             return Err(self.no_subnet_matches(terms));
         }
         let until = subnet.tags_confirmed_at(edited);
@@ -130,7 +130,8 @@ impl<'a> NodePlanner<'a> {
             self.plan.needs.insert(Need::SubnetSince(id.clone(), until));
         }
         let is_edit = edited.is_some_and(|edited| subnet.tags_since.is_some_and(|since| is_before_edit(since, edited)));
-        let bare_zone = (!zones.contains(zone)).then(|| zone.to_owned());
+        let is_bare = !selected.into_iter().any(|found| place.takes(found));
+        let bare_zone = is_bare.then(|| place.location().to_string());
         Err(UnassignedReason::SubnetUnconfirmed { subnet: id, until, is_edit, bare_zone })
     }
 
@@ -170,12 +171,12 @@ impl<'a> NodePlanner<'a> {
         UnassignedReason::NoSubnetMatches(ec2_terms::text(terms))
     }
 
-    /// The subnets of the zone that the terms select in the node's VPC: those with room first, of these the one with the most free
+    /// The subnets of the node's zone and Outpost that the terms select in its VPC: those with room first, of these the one with the most free
     /// addresses; among equals the lowest ID. Only the first one is needed, or none.
     fn choose(
         &mut self,
         (node, nodeeni): (&ObservedNode, &NodeEni),
-        zone: &str,
+        place: &Place<'_>,
         spec: &EniSpec,
     ) -> Result<Vec<&'a ObservedSubnet>, UnassignedReason> {
         let (input, terms) = (self.input, &spec.subnet_terms);
@@ -214,7 +215,7 @@ impl<'a> NodePlanner<'a> {
             let (reason, message) = (reason.reason(), reason.sentence(self.input.now));
             self.plan.problems.push((nodeeni.uid.clone(), Problem { reason, message, node: Some(node.name.clone()) }));
         }
-        found.retain(|subnet| subnet.zone == zone);
+        found.retain(|subnet| place.takes(subnet));
         // EC2 refused to attach an ENI of this subnet here. Another subnet would be no other cause, and only another try.
         let index = (spec.index_policy == DeviceIndexPolicy::Exact).then_some(spec.index);
         let of_nodeeni = (node, nodeeni.uid.as_str());

@@ -4,7 +4,7 @@
 use super::slot_policies::SlotPolicies;
 use crate::lookup_failure::LookupFailure;
 use crate::nodeeni::SubnetRef;
-use crate::observed::Unattachable;
+use crate::observed::{Location, Unattachable};
 use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId, SubnetId};
 
@@ -86,12 +86,12 @@ pub enum UnassignedReason {
         /// The node's zone, if no subnet is in it that the terms select by the last answers.
         bare_zone: Option<String>,
     },
-    /// No listed subnet is in the node's zone.
+    /// No listed subnet is in the node's zone and on its Outpost.
     NoSubnetInZone {
-        /// The node's zone.
-        zone: String,
-        /// The zones of the listed subnets.
-        zones: Vec<String>,
+        /// The node's zone, and its Outpost.
+        node: Location,
+        /// The places of the listed subnets.
+        subnets: Vec<Location>,
     },
     /// A name stands for no subnet of the node's zone, and may have stood for one until recently. Existing ENIs stay for a while.
     NameMayMove {
@@ -246,7 +246,7 @@ impl UnassignedReason {
         }
     }
 
-    /// Whether the NodeENI does not cover the node: it has no subnet in the node's zone, or the node can have no ENI. Such a node
+    /// Whether the NodeENI does not cover the node: it has no subnet in the node's zone or on its Outpost, or the node can have no ENI. Such a node
     /// is counted apart, and is neither a failure nor missing for Ready.
     pub fn is_not_covered(&self) -> bool {
         matches!(self, Self::NoSubnetInZone { .. } | Self::Unsupported(_) | Self::ManagedInstance { .. })

@@ -4,6 +4,7 @@
 use super::unassigned::UnassignedReason;
 use crate::counted::counted;
 use crate::nodeeni::SubnetRef;
+use crate::observed::Location;
 use crate::upcoming::until;
 use jiff::Timestamp;
 use std::fmt;
@@ -68,11 +69,18 @@ impl UnassignedReason {
                      that another account shares shows none of its owner's tags: name it by subnetID"
                 )
             }
-            Self::NoSubnetInZone { zone, zones } => write!(
-                f,
-                "no subnet of the NodeENI is in the node's zone {zone} (its subnets are in {}): add a subnet of that zone",
-                zones.join(", ")
-            ),
+            Self::NoSubnetInZone { node, subnets } => {
+                let places: Vec<String> = subnets.iter().map(Location::to_string).collect();
+                write!(
+                    f,
+                    "no subnet of the NodeENI is in the node's zone {node} (its subnets are in {}): add a subnet of that zone",
+                    places.join(", ")
+                )?;
+                match subnets.iter().chain([node]).any(|place| place.outpost.is_some()) {
+                    true => f.write_str(". EC2 attaches an ENI only to an instance on the Outpost of its subnet"),
+                    false => Ok(()),
+                }
+            }
             Self::NameMayMove { name, zone, subnet, until: end } => write!(
                 f,
                 "no subnet of the node's zone {zone} has the tag Name={name}: the ENI in {subnet} stays {}, in case the tag is \

@@ -1,4 +1,4 @@
-//! Determines the Availability Zone of a node. The sources are, in this order: EC2 by the primary interface, EC2 by the ENIs that
+//! Determines the Availability Zone and the Outpost of a node. The sources are, in this order: EC2 by the primary interface, EC2 by the ENIs that
 //! are attached, the providerID, and the label, which any user can change. An instance never changes its zone, so sources that
 //! differ are an input error: the error is reported, and no ENI is removed because of it.
 
@@ -7,7 +7,7 @@ use super::resolved::{Resolved, resolve};
 use super::unassigned::{UnassignedReason, ZONE_CONTRADICTION};
 use crate::attachment::Attachment;
 use crate::nodeeni::EniSpec;
-use crate::observed::{ObservedNode, ObservedSubnet, ZONE_LABEL};
+use crate::observed::{InstanceInterfaces, Location, NodeOutpost, ObservedNode, ObservedSubnet, ZONE_LABEL};
 use crate::problem::Problem;
 use crate::selected_subnets::Selection;
 use multi_eni_api::conditions::{self, types};
@@ -39,16 +39,34 @@ impl std::fmt::Display for Source<'_> {
     }
 }
 
-/// The zone of a node, and the contradiction if a source names another zone.
+/// The zone and the Outpost of a node, and the contradiction if a source names another zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place<'a> {
     /// The zone that counts.
     pub zone: &'a str,
+    /// Its Outpost.
+    pub outpost: NodeOutpost<'a>,
     /// Another source names another zone: a sentence for the condition.
     pub contradiction: Option<String>,
 }
 
 impl Place<'_> {
+    /// Whether an ENI of this subnet can be attached to the node, by zone and Outpost.
+    pub fn takes(&self, subnet: &ObservedSubnet) -> bool {
+        subnet.zone == self.zone && self.outpost.takes(subnet.outpost.as_deref())
+    }
+
+    /// Whether the node's Outpost must be known to choose among these subnets. Nearly all subnets are on no Outpost.
+    pub fn is_undecided<'s>(&self, mut subnets: impl Iterator<Item = &'s ObservedSubnet>) -> bool {
+        self.outpost == NodeOutpost::NotShown
+            && subnets.any(|subnet| subnet.zone == self.zone && subnet.outpost.is_some())
+    }
+
+    /// The place for users.
+    pub fn location(&self) -> Location {
+        Location { zone: self.zone.to_owned(), outpost: self.outpost.arn() }
+    }
+
     /// The problem to report on a NodeENI, if the sources differ.
     pub fn problem(&self, node: &ObservedNode) -> Option<Problem> {
         let message = self.contradiction.clone()?;
@@ -98,12 +116,27 @@ impl<'a> NodePlanner<'a> {
             return Err(self.await_lookup(instance, "the EC2 lookup of the node's zone"));
         }
         let contradiction = other.map(|wrong| format!("{}; zone {zone} counts. Correct {}", sentence(wrong), wrong.0));
-        Ok(Place { zone, contradiction })
+        Ok(Place { zone, outpost: self.node_outpost(), contradiction })
+    }
+
+    /// The Outpost of the node: by its primary interface, or by an attached ENI, because an instance stays on its Outpost.
+    fn node_outpost(&self) -> NodeOutpost<'a> {
+        let input = self.input;
+        let primary = input.instance.map_or(NodeOutpost::NotShown, InstanceInterfaces::node_outpost);
+        if primary != NodeOutpost::NotShown {
+            return primary;
+        }
+        let attached = self.here.iter().filter(|attachment| is_attached(attachment));
+        let mut subnets = attached.filter_map(|attachment| {
+            let id = SubnetId::parse(&attachment.request.subnet_id).ok()?;
+            input.catalog.subnets.get(&id)
+        });
+        subnets.next().map_or(NodeOutpost::NotShown, |subnet| NodeOutpost::Shown(subnet.outpost.as_deref()))
     }
 
     /// Checks the ENIAttachments of a NodeENI here whose subnet the spec lists and that was not chosen now. EC2 attaches no ENI
-    /// across zones. So an attached one contradicts the zone that was determined, and nothing may be removed. One that is not
-    /// attached can never be attached here, but this is certain only if EC2 itself shows the zone.
+    /// across zones or Outposts. So an attached one contradicts the place that was determined, and nothing may be removed. One that is not
+    /// attached can never be attached here, but this is certain only if EC2 itself shows the place.
     pub(super) fn check_unchosen_subnets(
         &mut self,
         (node, place): (&ObservedNode, &Place<'_>),
@@ -124,15 +157,19 @@ impl<'a> NodePlanner<'a> {
             let subnet = SubnetId::parse(&attachment.request.subnet_id).ok();
             let subnet = subnet.filter(|id| listed(id) && !chosen.iter().any(|subnet| subnet.id == *id));
             let Some(observed_subnet) = subnet.and_then(|id| input.catalog.subnets.get(&id)) else { continue };
-            // Of the subnets that terms select only one is chosen, also among those of the zone.
-            if !spec.subnet_terms.is_empty() && observed_subnet.zone == place.zone {
+            // Of the subnets that terms select only one is chosen, also among those of the place.
+            if !spec.subnet_terms.is_empty() && place.takes(observed_subnet) {
                 continue;
             }
             if attachment.status.attachment_id.is_some() {
                 return Err(UnassignedReason::ZoneContradiction(format!(
                     "the ENI of ENIAttachment {} is attached and belongs to {} in zone {} and {}, but the node is in zone {} \
                      according to other sources: the ENI stays",
-                    attachment.name, observed_subnet.id, observed_subnet.zone, observed_subnet.vpc, place.zone
+                    attachment.name,
+                    observed_subnet.id,
+                    observed_subnet.location(),
+                    observed_subnet.vpc,
+                    place.location()
                 )));
             }
             if input.instance.is_none_or(|interfaces| interfaces.zone.is_none()) {

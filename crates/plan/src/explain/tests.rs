@@ -158,6 +158,15 @@ fn a_nodeeni_without_an_eni_on_a_gone_node_is_not_listed() {
 }
 
 #[test]
+fn a_subnet_on_an_outpost_is_shown_with_it() {
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+    let subnet = world.catalog.subnets.values_mut().find(|subnet| subnet.id.as_str() == SUBNET_A).unwrap();
+    subnet.outpost = Some("arn:aws:outposts:eu-west-1:111122223333:outpost/op-0ab23c4567890de1f".into());
+    let shown = "subnet subnet-0f59b4f14737be9ad: z1 on Outpost op-0ab23c4567890de1f, 10.0.0.0/24, 100 free addresses";
+    assert_eq!(reported(&world, &[]).node_enis[0].subnets, [shown]);
+}
+
+#[test]
 fn a_percentage_for_the_rollout_is_shown_with_its_number_of_nodes() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let mut of = new_attachment("n0", 1, true);

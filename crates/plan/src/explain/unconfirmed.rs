@@ -16,7 +16,7 @@ pub(super) fn confirmed(subnet: &str) -> String {
 
 /// The forecast for one ENI.
 pub(super) struct Forecast {
-    /// The zone of the ENI.
+    /// The zone of the ENI, and its Outpost.
     zone: String,
     /// The subnets of the zone and the VPC of the ENI that the terms select. One of them gets the next ENI.
     subnets: Vec<SubnetId>,
@@ -25,9 +25,13 @@ pub(super) struct Forecast {
 /// The forecast for an ENI in this subnet. None: the subnet is not known.
 pub(super) fn forecast(catalog: &Ec2Catalog, spec: &EniSpec, subnet: &SubnetId) -> Option<Forecast> {
     let old = catalog.subnets.get(subnet)?;
-    let is_next = |next: &&ObservedSubnet| next.vpc == old.vpc && next.zone == old.zone && next.id != old.id;
+    let is_next =
+        |next: &&ObservedSubnet| next.vpc == old.vpc && next.location() == old.location() && next.id != old.id;
     let selected = catalog.selected_subnets(&spec.subnet_terms).into_iter();
-    Some(Forecast { zone: old.zone.clone(), subnets: selected.filter(is_next).map(|next| next.id.clone()).collect() })
+    Some(Forecast {
+        zone: old.location().to_string(),
+        subnets: selected.filter(is_next).map(|next| next.id.clone()).collect(),
+    })
 }
 
 impl Forecast {

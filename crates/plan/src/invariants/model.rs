@@ -54,6 +54,7 @@ impl Model {
                 ObservedSubnet {
                     id,
                     zone,
+                    outpost: None,
                     vpc,
                     cidr,
                     owner: String::new(),

@@ -1,5 +1,6 @@
 //! What EC2 showed of subnets, security groups and instance types. It is filled by the lookups of the catalog; nothing is decided here.
 
+use super::location::Location;
 use crate::confirmation::tags_confirmed_at;
 use crate::ec2_terms::TagTerm;
 use crate::lookup_failure::LookupFailure;
@@ -29,6 +30,8 @@ pub struct ObservedSubnet {
     pub id: SubnetId,
     /// Availability Zone, such as `eu-west-1a`.
     pub zone: String,
+    /// The ARN of its Outpost; None if it is in the Region itself.
+    pub outpost: Option<Box<str>>,
     /// Its VPC.
     pub vpc: String,
     /// IPv4 CIDR.
@@ -50,6 +53,11 @@ pub struct ObservedSubnet {
 }
 
 impl ObservedSubnet {
+    /// Where it is.
+    pub fn location(&self) -> Location {
+        Location { zone: self.zone.clone(), outpost: self.outpost.clone() }
+    }
+
     /// When a Describe must begin to confirm the tags. `edited`: when the terms were edited, as far as this process has observed.
     pub fn tags_confirmed_at(&self, edited: Option<Timestamp>) -> Timestamp {
         tags_confirmed_at(self.tags_since.unwrap_or(self.as_of), edited)

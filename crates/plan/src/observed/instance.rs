@@ -1,6 +1,7 @@
 //! The ENIs on one instance, by the last lookup. Nothing is decided here.
 
 use super::eni::ObservedEni;
+use super::location::NodeOutpost;
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,6 +16,8 @@ pub struct InstanceInterfaces {
     pub vpc: Option<CompactString>,
     /// The Availability Zone of its primary interface; None if no lookup has shown that interface.
     pub zone: Option<CompactString>,
+    /// The ARN of the Outpost of its primary interface; None if EC2 shows none.
+    pub outpost: Option<Box<str>>,
     /// The AWS service that manages its primary interface and so the instance, by EC2's `Operator`.
     pub operator: Option<CompactString>,
     /// The addresses of its primary interface beside its own one.
@@ -23,6 +26,16 @@ pub struct InstanceInterfaces {
     pub enis: Vec<ObservedEni>,
     /// The lookups since then, if they did not show the primary interface.
     pub without_primary: Option<Unshown>,
+}
+
+impl InstanceInterfaces {
+    /// Its Outpost, by the primary interface.
+    pub fn node_outpost(&self) -> NodeOutpost<'_> {
+        match self.vpc {
+            Some(_) => NodeOutpost::Shown(self.outpost.as_deref()),
+            None => NodeOutpost::NotShown,
+        }
+    }
 }
 
 /// The addresses of a primary interface beside its own one. A CNI that gives pods addresses of the VPC takes them there first.

@@ -3,6 +3,7 @@
 
 use crate::assign::{Unassigned, UnassignedReason};
 use crate::counted::{counted, first_of, verb};
+use crate::observed::Location;
 use jiff::Timestamp;
 use multi_eni_api::conditions::{ConditionUpdate, types};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +25,8 @@ pub(super) struct Coverage<'a> {
     unknown: BTreeMap<&'a str, &'a UnassignedReason>,
     /// Whether no lookup is missing, so that a zone without a subnet is known.
     is_known: bool,
-    /// Those zones, each with the zones of the subnets.
-    zones: BTreeMap<&'a str, &'a [String]>,
+    /// Those zones and Outposts, each with the places of the subnets.
+    places: BTreeMap<&'a Location, &'a [Location]>,
     /// Now.
     now: Timestamp,
 }
@@ -92,14 +93,14 @@ impl<'a> Coverage<'a> {
             soon_without: BTreeMap::new(),
             unknown: BTreeMap::new(),
             is_known: true,
-            zones: BTreeMap::new(),
+            places: BTreeMap::new(),
             now,
         };
         for refusal in refused {
             let node = refusal.node.as_str();
             match &refusal.why {
-                UnassignedReason::NoSubnetInZone { zone, zones } => {
-                    coverage.zones.insert(zone, zones);
+                UnassignedReason::NoSubnetInZone { node: place, subnets } => {
+                    coverage.places.insert(place, subnets);
                     coverage.without_subnet.insert(node);
                 }
                 why if why.is_not_covered() => {
@@ -147,20 +148,25 @@ impl<'a> Coverage<'a> {
             let message = "each matching node has a subnet of the list in its zone";
             return self.is_known.then(|| ConditionUpdate::new(types::ZONES_COVERED, true, "AllZones", message));
         }
-        let zones: Vec<&str> = self.zones.keys().copied().collect();
-        let have: BTreeSet<&str> = self.zones.values().copied().flatten().map(String::as_str).collect();
-        let have = if have.is_empty() {
-            "none of the subnets is known".to_owned()
-        } else {
-            format!("the subnets are in {}", have.into_iter().collect::<Vec<_>>().join(", "))
+        let joined =
+            |places: &BTreeSet<&Location>| places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let bare: BTreeSet<&Location> = self.places.keys().copied().collect();
+        let subnets: BTreeSet<&Location> = self.places.values().copied().flatten().collect();
+        let have = match subnets.is_empty() {
+            true => "none of the subnets is known".to_owned(),
+            false => format!("the subnets are in {}", joined(&subnets)),
+        };
+        let of_outposts = match subnets.union(&bare).any(|place| place.outpost.is_some()) {
+            true => ". EC2 attaches an ENI only to an instance on the Outpost of its subnet",
+            false => "",
         };
         let number = self.without_subnet.len();
         let message = format!(
             "{} {} no ENI, because no subnet of the list is in the zone {} ({have}): {}. To give an ENI to each, add a subnet of that \
-             zone",
+             zone{of_outposts}",
             counted(number, "matching node"),
             verb(number, "gets", "get"),
-            zones.join(", "),
+            joined(&bare),
             first_of(&self.without_subnet.iter().copied().collect::<Vec<_>>()),
         );
         Some(ConditionUpdate::new(types::ZONES_COVERED, false, "NoSubnetInZone", message))

@@ -3,12 +3,18 @@
 use super::*;
 use crate::assign::UnassignedReason;
 use crate::assign::tests::{at, new_attachment, nodeeni};
+use crate::observed::Location;
 
 mod counters;
 mod coverage;
 mod generations;
 mod progressing;
 mod ready;
+
+/// The reason for a node in one zone, of a NodeENI with a subnet in another.
+fn no_subnet_in_zone(node: &str, subnet: &str) -> UnassignedReason {
+    UnassignedReason::NoSubnetInZone { node: Location::in_region(node), subnets: vec![Location::in_region(subnet)] }
+}
 
 fn ready(node: &str) -> Attachment {
     let mut attachment = new_attachment(node, 1, false);

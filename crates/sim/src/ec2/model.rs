@@ -48,6 +48,8 @@ pub struct Eni {
     pub vpc_id: String,
     /// The subnet's Availability Zone.
     pub zone: String,
+    /// The ARN of the subnet's Outpost.
+    pub outpost: Option<String>,
     /// The description, of at most 255 characters.
     pub description: String,
     /// Security group IDs, in the order they were given.
@@ -189,6 +191,8 @@ pub struct Instance {
     pub vpc_id: String,
     /// Its Availability Zone.
     pub zone: String,
+    /// The ARN of that subnet's Outpost.
+    pub outpost: Option<String>,
     /// The state.
     pub state: InstanceState,
     /// Tags.
@@ -253,6 +257,8 @@ pub struct Subnet {
     pub vpc_id: String,
     /// Its Availability Zone.
     pub zone: String,
+    /// The ARN of its Outpost; None in the Region itself.
+    pub outpost: Option<String>,
     /// The IPv4 block. Empty in an IPv6-only subnet.
     pub cidr: String,
     /// The IPv6 /64 block, if there is one.

@@ -35,6 +35,7 @@ impl Ec2 {
             id: id.to_owned(),
             vpc_id: vpc.to_owned(),
             zone: zone.to_owned(),
+            outpost: None,
             cidr: cidr.to_owned(),
             ipv6_cidr: None,
             tags: name.map(|name| ("Name".to_owned(), name.to_owned())).into_iter().collect(),
@@ -56,6 +57,7 @@ impl Ec2 {
             id: id.to_owned(),
             vpc_id: vpc.to_owned(),
             zone: zone.to_owned(),
+            outpost: None,
             cidr: String::new(),
             ipv6_cidr: Some(cidr.to_owned()),
             tags: BTreeMap::new(),
@@ -90,6 +92,15 @@ impl Ec2 {
         self.with(|state| {
             let entry = state.subnets.get_mut(subnet).ok_or_else(|| ApiError::no_subnet(subnet))?;
             entry.subnet.shared_by = Some(owner.to_owned());
+            Ok(())
+        })
+    }
+
+    /// Puts a subnet that has no interfaces yet on an Outpost, by its ARN. Instances that are started in the subnet are on it, too.
+    pub fn put_on_outpost(&self, subnet: &str, arn: &str) -> Result<()> {
+        self.with(|state| {
+            let entry = state.subnets.get_mut(subnet).ok_or_else(|| ApiError::no_subnet(subnet))?;
+            entry.subnet.outpost = Some(arn.to_owned());
             Ok(())
         })
     }
@@ -133,6 +144,7 @@ impl Ec2 {
                 subnet_id: location.id,
                 vpc_id: location.vpc_id,
                 zone: location.zone,
+                outpost: location.outpost,
                 state: InstanceState::Running,
                 tags: BTreeMap::new(),
                 launched: state.now,

@@ -27,6 +27,43 @@ async fn an_interface_is_created_attached_detached_and_deleted() {
     assert!(!ec2.snapshot().enis.contains_key(&eni));
 }
 
+/// The words of the refusal are not EC2's.
+#[tokio::test(start_paused = true)]
+async fn an_interface_is_attached_only_on_the_outpost_of_its_subnet() {
+    let ec2 = account(steady());
+    let (subnet, node) = ("subnet-00000000000000eee", "i-0000000000000000e");
+    let arn = "arn:aws:outposts:eu-west-1:123456789012:outpost/op-0ab23c4567890de1f";
+    let (vpc, zone) = {
+        let of = ec2.snapshot().subnets[SUBNET].clone();
+        (of.vpc_id, of.zone)
+    };
+    ec2.add_subnet(subnet, &vpc, &zone, "10.99.0.0/24", None).unwrap();
+    ec2.put_on_outpost(subnet, arn).unwrap();
+    ec2.run_instance(node, "m5.large", subnet).unwrap();
+    let of_region = create(&ec2).await;
+    let answer = ok(&ec2, "CreateNetworkInterface", &[("SubnetId", subnet)]).await;
+    assert_eq!(text(&answer, "outpostArn"), arn);
+    let of_outpost = text(&answer, "networkInterfaceId");
+    for (eni, instance) in [(&of_region, node), (&of_outpost, NODE)] {
+        assert_eq!(
+            code(&ec2, "AttachNetworkInterface", &slot(eni, instance, "1")).await,
+            "InvalidParameterCombination"
+        );
+    }
+    attach(&ec2, &of_outpost, node, "1").await;
+    attach(&ec2, &of_region, NODE, "1").await;
+    for (action, filter, on_outpost, in_region) in [
+        ("DescribeSubnets", "subnet-id", subnet, SUBNET),
+        ("DescribeInstances", "instance-id", node, NODE),
+        ("DescribeNetworkInterfaces", "network-interface-id", of_outpost.as_str(), of_region.as_str()),
+    ] {
+        let shown = ok(&ec2, action, &[("Filter.1.Name", filter), ("Filter.1.Value.1", on_outpost)]).await;
+        assert_eq!(text(&shown, "outpostArn"), arn, "{action}");
+        let shown = ok(&ec2, action, &[("Filter.1.Name", filter), ("Filter.1.Value.1", in_region)]).await;
+        assert!(!shown.contains("outpostArn"), "{action}: {shown}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn create_refuses_what_ec2_refuses() {
     let ec2 = account(steady());

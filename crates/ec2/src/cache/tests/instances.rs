@@ -117,6 +117,22 @@ fn an_instance_has_the_vpc_and_zone_of_its_primary_interface() {
     assert_eq!((observation.vpc.as_deref(), observation.zone.as_deref()), (Some("vpc-1"), Some("eu-west-1a")));
 }
 
+/// A lookup that does not show the primary interface shows no Outpost, and an instance stays on its Outpost.
+#[test]
+fn an_instance_has_the_outpost_of_its_primary_interface() {
+    let mut cache = cache();
+    let asked = BTreeSet::from([instance()]);
+    let outpost = |cache: &CacheState| cache.instance_interfaces(&instance()).unwrap().outpost;
+    let arn = "arn:aws:outposts:eu-west-1:111122223333:outpost/op-0ab23c4567890de1f";
+    cache.finish_instances(at(0), &asked, vec![primary(0)]);
+    assert_eq!(outpost(&cache), None);
+    cache.finish_instances(at(10), &asked, vec![primary(10)]);
+    cache.note_outposts(vec![(instance(), arn.into()), (InstanceId::of("i-00000009"), arn.into())]);
+    assert_eq!(outpost(&cache).as_deref(), Some(arn));
+    cache.finish_instances(at(20), &asked, vec![]);
+    assert_eq!(outpost(&cache).as_deref(), Some(arn));
+}
+
 /// The primary interface of the instance.
 fn primary(second: i64) -> ObservedEni {
     let at = ObservedAttachment { id: "attach-99".into(), index: 0, ..attachment(Attached, second) };

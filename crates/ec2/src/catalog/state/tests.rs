@@ -11,6 +11,7 @@ fn subnet(id: &SubnetId, name: &str, as_of: Timestamp) -> ObservedSubnet {
     ObservedSubnet {
         id: id.clone(),
         zone: "eu-west-1a".into(),
+        outpost: None,
         vpc: "vpc-1".into(),
         cidr: "10.0.0.0/24".into(),
         owner: String::new(),

@@ -23,7 +23,7 @@ fn without_a_subnet_in_the_zone_there_is_a_reason_and_no_attachment() {
     assert!(assignment.create.is_empty());
     assert_eq!(
         assignment.refused[0].why,
-        UnassignedReason::NoSubnetInZone { zone: "z1".into(), zones: vec!["z2".into()] }
+        UnassignedReason::NoSubnetInZone { node: Location::in_region("z1"), subnets: vec![Location::in_region("z2")] }
     );
 }
 

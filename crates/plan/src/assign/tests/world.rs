@@ -89,6 +89,7 @@ impl World {
             let observed_subnet = ObservedSubnet {
                 id: id.clone(),
                 zone: zone.into(),
+                outpost: None,
                 vpc: "vpc-1".into(),
                 cidr: "10.0.0.0/24".into(),
                 owner: String::new(),

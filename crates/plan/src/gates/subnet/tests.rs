@@ -21,6 +21,7 @@ fn observed_subnet(free_addresses: i32, seconds: i64) -> ObservedSubnet {
     ObservedSubnet {
         id: SubnetId::parse(SUBNET).unwrap(),
         zone: "z1".into(),
+        outpost: None,
         vpc: "vpc-1".into(),
         cidr: "10.0.0.0/28".into(),
         owner: String::new(),

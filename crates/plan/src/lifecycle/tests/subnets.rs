@@ -14,6 +14,7 @@ pub(super) fn observed_subnet(free: i32, grown: Option<i64>, seconds: i64) -> Ob
     ObservedSubnet {
         id: SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap(),
         zone: "z1".into(),
+        outpost: None,
         vpc: "vpc-1".into(),
         cidr: "10.0.0.0/24".into(),
         owner: String::new(),

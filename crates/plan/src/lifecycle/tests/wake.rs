@@ -116,6 +116,7 @@ fn a_request_describes_a_full_subnet_at_once_and_sends_no_create_before_it_has_r
     let described = |free, seconds| ObservedSubnet {
         id: id.clone(),
         zone: "z1".into(),
+        outpost: None,
         vpc: "vpc-1".into(),
         cidr: "10.0.0.0/24".into(),
         owner: String::new(),

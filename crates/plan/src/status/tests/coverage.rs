@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn ready_does_not_wait_for_a_node_in_whose_zone_no_subnet_is() {
-    let why = UnassignedReason::NoSubnetInZone { zone: "z9".into(), zones: vec!["z1".into()] };
+    let why = no_subnet_in_zone("z9", "z1");
     let status = status_of(&[refused("far", why)], &["n0", "far"], 1, at(0));
     assert_eq!((status.matched_nodes, status.nodes_without_subnet, status.failed), (2, 1, 0));
     let of = |kind: &str| condition(&status, kind).map(|(value, reason, _)| (value, reason));
@@ -18,6 +18,22 @@ fn ready_does_not_wait_for_a_node_in_whose_zone_no_subnet_is() {
     assert_eq!(condition(&none, types::ZONES_COVERED).unwrap().0, "Unknown");
     let covered = status_of(&[], &["n0"], 1, at(0));
     assert_eq!(condition(&covered, types::ZONES_COVERED).unwrap().0, "True");
+}
+
+#[test]
+fn a_node_on_an_outpost_without_a_subnet_is_counted_like_a_zone_and_the_words_name_the_outpost() {
+    let outpost = Some("arn:aws:outposts:eu-west-1:111122223333:outpost/op-0ab23c4567890de1f".into());
+    let on_outpost = Location { zone: "z1".into(), outpost };
+    let far = || no_subnet_in_zone("z9", "z1");
+    let why = UnassignedReason::NoSubnetInZone { node: on_outpost, subnets: vec![Location::in_region("z1")] };
+    let status = status_of(&[refused("edge", why), refused("far", far())], &["n0", "edge", "far"], 1, at(0));
+    assert_eq!((status.nodes_without_subnet, status.failed), (2, 0));
+    let (_, _, says) = condition(&status, types::ZONES_COVERED).unwrap();
+    assert!(says.contains("in the zone z1 on Outpost op-0ab23c4567890de1f, z9 (the subnets are in z1)"), "{says}");
+    assert!(says.ends_with("EC2 attaches an ENI only to an instance on the Outpost of its subnet"), "{says}");
+    let (_, _, says) =
+        condition(&status_of(&[refused("far", far())], &["n0", "far"], 1, at(0)), types::ZONES_COVERED).unwrap();
+    assert!(!says.contains("Outpost"), "{says}");
 }
 
 #[test]

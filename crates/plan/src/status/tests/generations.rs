@@ -23,7 +23,7 @@ fn all_observe(status: &NodeEniStatus, generation: i64, types: &[&str]) {
 fn every_condition_of_a_nodeeni_has_its_generation() {
     let mut edited = nodeeni("a", 1, &["subnet-00000001"]);
     edited.generation = 7;
-    let far = refused("far", UnassignedReason::NoSubnetInZone { zone: "z9".into(), zones: vec!["z1".into()] });
+    let far = refused("far", no_subnet_in_zone("z9", "z1"));
     let hybrid = refused("hybrid", UnassignedReason::Unsupported(crate::observed::Unattachable::Hybrid));
     let pinned = Pinned { nodeeni_uid: "uid-a".into(), node: "n0".into(), name: "n0-1".into(), index: 3, asked: 1 };
     let waits = WaitsForPods { nodeeni_uid: "uid-a".into(), node: "n1".into(), name: "n1-1".into(), pods: None };

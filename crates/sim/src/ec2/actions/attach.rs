@@ -77,7 +77,7 @@ fn check_instance(instance: &Instance) -> Result<(), ApiError> {
     }
 }
 
-/// Zone and VPC must be the same. Since 2023, AWS also attaches across VPCs, as a separate feature that this project ignores.
+/// Zone, VPC and Outpost must be the same. Since 2023, AWS also attaches across VPCs, as a separate feature that this project ignores.
 fn check_place(eni: &Eni, instance: &Instance) -> Result<(), ApiError> {
     if eni.zone != instance.zone {
         return Err(ApiError::combination(
@@ -87,6 +87,12 @@ fn check_place(eni: &Eni, instance: &Instance) -> Result<(), ApiError> {
     if eni.vpc_id != instance.vpc_id {
         return Err(ApiError::combination(
             "You may not attach a network interface to an instance if they are not in the same VPC",
+        ));
+    }
+    // EC2's words and code are not recorded.
+    if eni.outpost != instance.outpost {
+        return Err(ApiError::combination(
+            "You may not attach a network interface to an instance if they are not on the same Outpost",
         ));
     }
     Ok(())

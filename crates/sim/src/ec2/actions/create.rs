@@ -12,7 +12,7 @@ use super::tags::{check_tags, read_tags};
 use super::{Call, Response};
 use crate::ec2::api_error::ApiError;
 use crate::ec2::ids::Kind;
-use crate::ec2::model::{ConnectionTracking, Creator, Eni, Shape};
+use crate::ec2::model::{ConnectionTracking, Creator, Eni, Shape, Subnet};
 use crate::ec2::params::Params;
 use crate::ec2::state::State;
 use crate::ec2::xml::Element;
@@ -263,12 +263,14 @@ fn allocate(
     for _ in 0..request.ipv6_prefix_count {
         ipv6_prefixes.push(entry.pool.next_ipv6_prefix().ok_or_else(no_ipv6)?);
     }
-    let (vpc_id, zone) = (entry.subnet.vpc_id.clone(), entry.subnet.zone.clone());
+    let Subnet { vpc_id, zone, outpost, .. } = &entry.subnet;
+    let (vpc_id, zone, outpost) = (vpc_id.clone(), zone.clone(), outpost.clone());
     Ok(Eni {
         id: state.ids.next("eni"),
         subnet_id: subnet,
         vpc_id,
         zone,
+        outpost,
         description,
         groups,
         tags,

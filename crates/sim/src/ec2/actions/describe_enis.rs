@@ -123,6 +123,7 @@ pub(super) fn element(
         .with("subnetId", &eni.subnet_id)
         .with("vpcId", &eni.vpc_id)
         .with("availabilityZone", &eni.zone)
+        .with_some("outpostArn", eni.outpost.as_ref())
         .with("description", &eni.description)
         .with("ownerId", "123456789012")
         .with("requesterManaged", eni.requester_managed)

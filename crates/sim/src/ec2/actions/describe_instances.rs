@@ -56,6 +56,7 @@ fn element(instance: &Instance) -> Element {
         .child(Element::new("instanceState").with("code", instance.state.code()).with("name", instance.state.as_str()))
         .with("launchTime", instance.launched.strftime("%Y-%m-%dT%H:%M:%S.000Z"))
         .child(Element::new("placement").with("availabilityZone", &instance.zone))
+        .with_some("outpostArn", instance.outpost.as_ref())
         .with("subnetId", &instance.subnet_id)
         .with("vpcId", &instance.vpc_id)
         .child(tag_set(&instance.tags))

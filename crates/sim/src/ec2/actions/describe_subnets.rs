@@ -62,6 +62,7 @@ fn element(subnet: &Subnet) -> Element {
         .child(Element::set("ipv6CidrBlockAssociationSet", ipv6))
         .with("availableIpAddressCount", subnet.available_addresses)
         .with("availabilityZone", &subnet.zone)
+        .with_some("outpostArn", subnet.outpost.as_ref())
         .with("ownerId", subnet.shared_by.as_deref().unwrap_or("123456789012"))
         .child(tag_set(&subnet.tags))
 }
