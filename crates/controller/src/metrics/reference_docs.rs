@@ -101,7 +101,7 @@ fn page(counted: &Counted) -> Page<'_> {
     let mut took = multi_eni_ec2::Histogram::new(&[1.0]);
     took.observe(0.1);
     requests.durations.insert(("CreateTags", "ok".to_owned()), took);
-    let last = Resync { began: jiff::Timestamp::MAX, took: Duration::from_secs(1), enis: 5, pages: 1 };
+    let last = Resync { began: jiff::Timestamp::MAX, took: Duration::from_secs(1), enis: 5, pages: 1, unchanged: 4 };
     Page {
         counted,
         leading: 1,
