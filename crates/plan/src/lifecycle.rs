@@ -8,9 +8,11 @@
 mod action;
 mod adoption;
 mod advice;
+mod agreement;
 mod another_index;
 mod attach;
 mod attachment_state;
+mod attribute;
 pub(crate) mod call_history;
 mod conditions;
 mod configured;
@@ -35,6 +37,8 @@ pub(crate) mod tests;
 
 pub use crate::failure::{Alternations, Failure};
 pub use action::{Action, Step};
+pub use agreement::{Agreement, Cause};
+pub use attribute::Attribute;
 pub use call_history::CallHistory;
 pub use drift::changes;
 pub use in_place_change::Change;
@@ -55,6 +59,7 @@ pub fn step(input: Input<'_>) -> Step {
             status: input.attachment.status.clone(),
             recheck: None,
             device_return: None,
+            agreement: input.agreement,
         };
     }
     if input.attachment.unreadable.is_some() {
@@ -63,6 +68,7 @@ pub fn step(input: Input<'_>) -> Step {
             status: input.attachment.status.clone(),
             recheck: None,
             device_return: None,
+            agreement: input.agreement,
         };
     }
     if !input.attachment.has_finalizer
@@ -75,6 +81,7 @@ pub fn step(input: Input<'_>) -> Step {
             status: input.attachment.status.clone(),
             recheck: None,
             device_return: None,
+            agreement: input.agreement,
         };
     }
     let (action, report) = match input.attachment.deleting {

@@ -19,6 +19,11 @@ impl Counters {
         Self(Mutex::new(values.iter().map(|value| (vec![(*value).to_owned()], 0)).collect()))
     }
 
+    /// Counters that begin with zero for these values of two labels.
+    pub fn beginning_with_pairs<'a>(values: impl IntoIterator<Item = [&'a str; 2]>) -> Self {
+        Self(Mutex::new(values.into_iter().map(|pair| (pair.map(str::to_owned).to_vec(), 0)).collect()))
+    }
+
     /// A counter without labels.
     pub fn unlabelled() -> Self {
         Self(Mutex::new(BTreeMap::from([(Vec::new(), 0)])))

@@ -328,6 +328,7 @@ impl Reconciler {
         self.outdated_reports.retain(|uid| store.attachment_by_uid(uid).is_some());
         self.refused_attach.retain(|_, refused| store.node(&refused.node).is_some());
         self.call_histories.retain(|uid, _| store.attachment_by_uid(uid).is_some());
+        self.agreements.retain(|uid, _| store.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
         self.undecided.retain(|uid| store.nodeeni_by_uid(uid).is_some());
         self.removals.retain(|uid| store.nodeeni_by_uid(uid).is_some());

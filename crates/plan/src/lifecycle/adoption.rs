@@ -103,7 +103,8 @@ pub(super) fn take_over(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report
     match failure.and_then(|failure| not_before_after(input, failure)) {
         Some(at) => (Action::Wait, report.until(at)),
         None => {
-            let tag = Action::Modify { eni: eni.id.clone(), change };
+            let cause = input.agreement.cause(input, eni, &change);
+            let tag = Action::Modify { eni: eni.id.clone(), change, cause };
             (failure.and_then(|failure| observe_first_after(failure, eni)).unwrap_or(tag), report)
         }
     }

@@ -18,9 +18,10 @@ use multi_eni_api::conditions::{self, ConditionUpdate, types};
 /// Makes the status that belongs to this step.
 pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Step {
     let mut status = input.attachment.status.clone();
+    let agreement = input.agreement.after(input);
     let Report { phase, reason, message, attached, error, until, tells_nothing_new, is_silent, device_return } = report;
     if is_silent || tells_nothing_new && !status.conditions.is_empty() {
-        return Step { action, status, recheck: until, device_return };
+        return Step { action, status, recheck: until, device_return, agreement };
     }
     status.phase = phase;
     status.last_error = error.map(|mut error| {
@@ -109,7 +110,7 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         status.availability_zone = Some(eni.zone.to_string()).filter(|zone| !zone.is_empty());
         status.region = account_and_region::region_of(&eni.zone);
     }
-    Step { action, status, recheck: until, device_return }
+    Step { action, status, recheck: until, device_return, agreement }
 }
 
 fn has_no_generations(status: &EniAttachmentStatus) -> bool {
