@@ -8,6 +8,10 @@ use crate::upcoming::until;
 use jiff::Timestamp;
 use std::fmt;
 
+/// Why a limit of the instance type was found only by a refused Attach, and what to do.
+pub(crate) const LACKS_TYPE: &str = "the Node has no label node.kubernetes.io/instance-type, so the limits of its instance type cannot \
+     be checked before an ENI is created: label the Node";
+
 impl UnassignedReason {
     /// The sentence, written at `now`.
     pub fn sentence(&self, now: Timestamp) -> String {
@@ -182,12 +186,15 @@ impl UnassignedReason {
                  one), and the spec asks for {asked}: ask for fewer addresses"
             ),
             Self::OutOfBounds(why) => f.write_str(why),
-            Self::AttachRefused(words) => write!(
-                f,
-                "EC2 refused to attach the ENI ({words}), and the controller deleted it: it creates another ENI when the \
-                 instance's interfaces, its type or the spec change, or after 6 hours; remove an interface from the instance, or \
-                 use a larger instance type"
-            ),
+            Self::AttachRefused { words, lacks_type } => {
+                write!(
+                    f,
+                    "EC2 refused to attach the ENI ({words}), and the controller deleted it: it creates another ENI when the \
+                     instance's interfaces, its type or the spec change, or after 6 hours; remove an interface from the instance, \
+                     or use a larger instance type"
+                )?;
+                if *lacks_type { write!(f, "; {LACKS_TYPE}") } else { Ok(()) }
+            }
             Self::LookupPending(what) => write!(f, "waiting for {what}"),
             Self::LookupFailed(why) => write!(f, "the EC2 lookup is not possible: {why}"),
             Self::Replacing => f.write_str("the spec changed: waiting for the old ENI to be deleted"),
