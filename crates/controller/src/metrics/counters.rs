@@ -39,6 +39,11 @@ impl Counters {
         *counts.entry(key).or_default() += 1;
     }
 
+    /// The counter with these label values; zero if nothing was counted.
+    pub fn of<const N: usize>(&self, labels: [&str; N]) -> u64 {
+        self.lock().get(labels.map(str::to_owned).as_slice()).copied().unwrap_or_default()
+    }
+
     /// All counters.
     pub fn rows(&self) -> Vec<Row> {
         self.lock().iter().map(|(labels, count)| (labels.clone(), Value::Count(*count))).collect()
@@ -62,6 +67,7 @@ mod tests {
         let rows = counters.rows();
         assert_eq!(rows.len(), MAX_SERIES + 1);
         assert!(rows.contains(&(vec!["known".to_owned()], Value::Count(1))));
+        assert_eq!((counters.of(["known"]), counters.of(["v0"]), counters.of(["v299"])), (1, 1, 0));
         assert!(rows.contains(&(vec![OTHER.to_owned()], Value::Count(101))), "{rows:?}");
     }
 }

@@ -91,6 +91,7 @@ fn moved(counted: &Counted) {
     counted.api.conflicted(Write::CreateAttachment);
     counted.api.refused(Write::ReportNodeEni, Some(422));
     counted.api.watch_restarts.count(["Node"]);
+    counted.reconciles.count(["Node"]);
     counted.reconcile_errors.count(["Node"]);
     counted.orphan_actions.count(["delete"]);
 }

@@ -129,6 +129,7 @@ impl Reconciler {
             if depends_on_all(&key) {
                 self.send_started().await;
             }
+            self.deps.gauges.counted.reconciles.count([key.kind()]);
             match &key {
                 Key::Node(name) => self.node(&key, name),
                 Key::Attachment(name) => self.attachment(&key, name),
