@@ -25,7 +25,14 @@ impl UnassignedReason {
                  controller manager",
             ),
             Self::Joining(what) => write!(f, "the Node is joining the cluster: waiting for {what}"),
-            Self::Unsupported(what) => write!(f, "it is {what}, which can have no ENI: exclude it by its labels"),
+            Self::Unsupported(what) => match what.label() {
+                Some((key, value)) => write!(
+                    f,
+                    "it is {what}, which can have no ENI: exclude it by its labels, in nodeSelectorTerms with key {key}, operator \
+                     NotIn, values [{value}]"
+                ),
+                None => write!(f, "it is {what}, which can have no ENI: exclude it by its labels"),
+            },
             Self::ManagedInstance { operator: Some(operator) } => write!(
                 f,
                 "{operator} manages the instance, and EC2 refuses changes of its interfaces to others: exclude the node by its \
@@ -33,7 +40,8 @@ impl UnassignedReason {
             ),
             Self::ManagedInstance { operator: None } => f.write_str(
                 "EKS Auto Mode manages the instance (label eks.amazonaws.com/compute-type=auto), and EC2 refuses changes of its \
-                 interfaces to others: exclude the node by its labels",
+                 interfaces to others: exclude the node by its labels, in nodeSelectorTerms with key \
+                 eks.amazonaws.com/compute-type, operator NotIn, values [auto]",
             ),
             Self::NodeDeleting => f.write_str("the Node is being deleted: it gets no new ENI"),
             Self::NoZone => f.write_str(

@@ -1,6 +1,7 @@
 //! The next action for one ENIAttachment, and the step that reports it.
 
-use super::agreement::{Agreement, Cause};
+use super::agreement::Agreement;
+use super::cause::Cause;
 use super::in_place_change::Change;
 use crate::device_return::DeviceReturn;
 use jiff::Timestamp;

@@ -4,6 +4,7 @@
 use super::action::{Action, Step};
 use super::configured;
 use super::drift::tags_set;
+use super::drift_cause::agreement_after;
 use super::force;
 use super::input::Input;
 use super::report::Report;
@@ -15,10 +16,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::EniAttachmentStatus;
 use multi_eni_api::conditions::{self, ConditionUpdate, types};
 
-/// Makes the status that belongs to this step.
+/// Makes the step with the status that belongs to it.
 pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Step {
+    let agreement = agreement_after(input);
     let mut status = input.attachment.status.clone();
-    let agreement = input.agreement.after(input);
     let Report { phase, reason, message, attached, error, until, tells_nothing_new, is_silent, device_return } = report;
     if is_silent || tells_nothing_new && !status.conditions.is_empty() {
         return Step { action, status, recheck: until, device_return, agreement };

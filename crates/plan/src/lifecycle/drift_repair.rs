@@ -3,6 +3,7 @@
 
 use super::action::Action;
 use super::drift::to_be_changed;
+use super::drift_cause::cause;
 use super::in_place_change::Change;
 use super::input::Input;
 use super::repair_history::{ATTACHMENT, UNDONE_OFTEN, want};
@@ -40,7 +41,7 @@ pub(super) fn next(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment
     let soonest = wanted.iter().filter_map(|wanted| wanted.wait).min();
     match wanted.into_iter().find(|wanted| wanted.wait.is_none()) {
         Some(NeededChange { change, failure, .. }) => {
-            let cause = input.agreement.cause(input, eni, &change);
+            let cause = cause(input, eni, &change);
             let modify = Action::Modify { eni: eni.id.clone(), change, cause };
             (failure.and_then(|failure| observe_first_after(failure, eni)).unwrap_or(modify), report)
         }
