@@ -170,3 +170,9 @@ fn other_groups_of_the_same_names_are_an_edit() {
     set(&mut world, |eni| eni.groups = vec![group(1)]);
     assert_eq!(changes(&mut world), [("securityGroups", "drift")]);
 }
+
+/// There is one for each of tens of thousands of ENIs.
+#[test]
+fn an_agreement_is_small() {
+    assert_eq!(size_of::<Agreement>(), 28);
+}
