@@ -124,7 +124,7 @@ pub(super) fn element(
         .with("vpcId", &eni.vpc_id)
         .with("availabilityZone", &eni.zone)
         .with("description", &eni.description)
-        .with("ownerId", "123456789012")
+        .with("ownerId", eni.other_owner.as_deref().unwrap_or("123456789012"))
         .with("requesterManaged", eni.requester_managed)
         .with("status", status)
         .with("macAddress", &eni.mac_address)
