@@ -330,7 +330,7 @@ pub struct NodeEniStatus {
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// The attachments. If there are more than 500, those that are not ready come first.
+    /// The attachments: all of them, up to 500. If there are more, the list has 100, and those that are not ready come first.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub attachments: Vec<AttachmentEntry>,

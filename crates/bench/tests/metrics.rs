@@ -1,14 +1,14 @@
 //! Metrics and log lines of what happens rarely, in virtual time: orphans, forced detaches, conflicts, watches that break, calls
-//! that wait for the rate limiter, a Lease that cannot be renewed, another Region.
+//! that wait for the rate limiter, a Lease that cannot be renewed, another Region, changes in place by their cause.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it needs")]
 
 use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER, TAG_NODE};
-use multi_eni_bench::region::{self, instance, subnet};
+use multi_eni_bench::region::{self, GROUP, instance, subnet};
 use multi_eni_bench::workload::run_isolated;
 use multi_eni_bench::world::{World, nodeenis};
 use multi_eni_sim::ec2::Stuck;
 use multi_eni_sim::kube::{Failure, FaultDecision};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -244,4 +244,59 @@ fn another_region_is_shown() {
         Ok([right, wrong])
     });
     assert_eq!(result.expect("the simulation fails"), [0.0, 1.0]);
+}
+
+/// An SRE tells a fight over security groups from the edits of a rollout.
+#[test]
+fn changes_in_place_are_counted_by_their_cause() {
+    let result = run_isolated(|| async {
+        let mut world = World::open(2, 0.8).await?;
+        let counts = async |world: &World| {
+            let mut counts = Vec::new();
+            for (attribute, cause) in [
+                ("deleteOnTermination", "attach"),
+                ("securityGroups", "edit"),
+                ("securityGroups", "drift"),
+                ("description", "edit"),
+                ("description", "drift"),
+            ] {
+                let labels = format!("attribute=\"{attribute}\",cause=\"{cause}\"");
+                counts.push(value(world, &format!("multi_eni_in_place_changes_total{{{labels}}}")).await?);
+            }
+            Ok::<_, String>(counts)
+        };
+        let spec = |description: &str| json!({ "subnetID": subnet(1), "description": description });
+        let with_group = |description: &str| json!({ "subnetID": subnet(1), "description": description, "securityGroupIDs": [GROUP] });
+        let takes_groups_off = |world: &World| {
+            let enis = world.ec2.snapshot().enis;
+            let ours = enis.values().filter(|eni| eni.client_token.is_some()).map(|eni| eni.id.clone());
+            ours.map(|eni| world.ec2.hand_change(&eni, |eni| eni.groups.clear()).map_err(|error| error.to_string()))
+                .collect::<Result<Vec<()>, _>>()
+        };
+        let mut found = Vec::new();
+        world.apply_spec(spec("a"))?;
+        world.until_ready(2).await?;
+        found.push(counts(&world).await?);
+        world.apply_spec(with_group("a"))?;
+        world.pass(10).await;
+        found.push(counts(&world).await?);
+        // A resync shows it within a minute.
+        takes_groups_off(&world)?;
+        world.pass(130).await;
+        world.apply_spec(with_group("b"))?;
+        world.pass(10).await;
+        found.push(counts(&world).await?);
+        // The groups of the request are not those that the NodeENI asks for now. The counters of a new process begin with zero.
+        world.restart().await;
+        world.pass(130).await;
+        takes_groups_off(&world)?;
+        world.pass(130).await;
+        found.push(counts(&world).await?);
+        world.close().await;
+        Ok(found)
+    });
+    let found = result.expect("the simulation fails");
+    let expected =
+        [[2.0, 0.0, 0.0, 0.0, 0.0], [2.0, 2.0, 0.0, 0.0, 0.0], [2.0, 2.0, 2.0, 2.0, 0.0], [0.0, 0.0, 2.0, 0.0, 0.0]];
+    assert_eq!(found, expected);
 }

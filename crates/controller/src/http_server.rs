@@ -83,6 +83,11 @@ impl Gauges {
         requests
     }
 
+    /// How many keys of this kind were decided in this process.
+    pub fn reconciles(&self, kind: &str) -> u64 {
+        self.counted.reconciles.of([kind])
+    }
+
     /// The state of the reconciler. None if this replica does not lead, or if the reconciler does not answer in time.
     async fn snapshot(&self) -> Option<Snapshot> {
         let (reply, answer) = oneshot::channel();

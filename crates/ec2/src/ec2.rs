@@ -14,6 +14,7 @@ use crate::rate_limit::limiter::{Buckets, RateLimiter};
 use crate::request_counts::Counts;
 use crate::request_stats::Requests;
 use crate::resync_stats::ResyncStats;
+use crate::unchanged::items::Keys;
 use crate::unreadable::Unread;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -61,6 +62,8 @@ pub(crate) struct Inner {
     pub failure: Mutex<Option<LookupFailure>>,
     pub describe_outages: Mutex<DescribeOutages>,
     pub unread: Mutex<Unread>,
+    /// The keys of the digests of items in EC2's answers.
+    pub digest_keys: Keys,
     /// EC2 in this Region has refused the parameter IncludeManagedResources as unknown (isolated Regions lag).
     pub hides_managed: AtomicBool,
     /// One page of ENIs at a time, with [`Options::pages_apart`].
@@ -106,6 +109,7 @@ impl Ec2 {
             failure: Mutex::new(None),
             describe_outages: Mutex::new(DescribeOutages::default()),
             unread: Mutex::new(Unread::default()),
+            digest_keys: Keys::default(),
             hides_managed: AtomicBool::new(false),
             page_turn: Arc::new(Semaphore::new(1)),
             changed,

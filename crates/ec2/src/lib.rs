@@ -7,6 +7,7 @@
 //!   and then sends [`Changed`].
 //! - `cache`: what EC2 showed last, with the answers of our own calls written through; plain data, tested without I/O.
 //! - `rate_limit`: a token bucket for each EC2 action, which lowers its rate when EC2 throttles, and a fair queue before it.
+//! - `unchanged`: what a page of ENIs repeats is not parsed again.
 //! - `batcher`: lookups that share a call. `catalog`: the known subnets, security groups and instance types.
 //!
 //! The crate reads no wall clock other than [`Clock`]. It waits with tokio's timers only.
@@ -33,6 +34,7 @@ mod request_stats;
 mod resync_stats;
 mod sdk_client;
 mod sdk_error;
+mod unchanged;
 mod unreadable;
 
 pub use audit::OwnedEnis;

@@ -14,6 +14,8 @@ pub struct Resync {
     pub enis: usize,
     /// The pages that it consisted of.
     pub pages: usize,
+    /// The ENIs among them that EC2 showed in the same words as in the resync before: they were not parsed.
+    pub unchanged: usize,
 }
 
 /// The resyncs so far.

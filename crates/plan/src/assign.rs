@@ -45,6 +45,7 @@ pub use new_attachment::NewAttachment;
 pub use recover::{has_nothing, may_be_adopted};
 pub use slot_policies::SlotPolicies;
 pub use unassigned::{INSTANCE_GONE, Unassigned, UnassignedReason, ZONE_CONTRADICTION};
+pub(crate) use unassigned_sentences::LACKS_TYPE;
 pub use vpc_cni_claim::VpcCniClaim;
 
 use crate::attachment::Attachment;

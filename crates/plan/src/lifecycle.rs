@@ -8,15 +8,19 @@
 mod action;
 mod adoption;
 mod advice;
+mod agreement;
 mod another_index;
 mod attach;
 mod attachment_state;
+mod attribute;
 pub(crate) mod call_history;
+mod cause;
 mod conditions;
 mod configured;
 mod create;
 mod create_gates;
 mod drift;
+mod drift_cause;
 mod drift_repair;
 mod failure_reports;
 mod force;
@@ -35,7 +39,10 @@ pub(crate) mod tests;
 
 pub use crate::failure::{Alternations, Failure};
 pub use action::{Action, Step};
+pub use agreement::Agreement;
+pub use attribute::Attribute;
 pub use call_history::CallHistory;
+pub use cause::Cause;
 pub use drift::changes;
 pub use in_place_change::Change;
 pub use input::Input;
@@ -55,6 +62,7 @@ pub fn step(input: Input<'_>) -> Step {
             status: input.attachment.status.clone(),
             recheck: None,
             device_return: None,
+            agreement: input.agreement,
         };
     }
     if input.attachment.unreadable.is_some() {
@@ -63,6 +71,7 @@ pub fn step(input: Input<'_>) -> Step {
             status: input.attachment.status.clone(),
             recheck: None,
             device_return: None,
+            agreement: input.agreement,
         };
     }
     if !input.attachment.has_finalizer
@@ -75,6 +84,7 @@ pub fn step(input: Input<'_>) -> Step {
             status: input.attachment.status.clone(),
             recheck: None,
             device_return: None,
+            agreement: input.agreement,
         };
     }
     let (action, report) = match input.attachment.deleting {

@@ -4,6 +4,7 @@ use super::counters::Counters;
 use super::description::{Kind, Metric};
 use super::exposition::{Exposition, Value};
 use multi_eni_ec2::Histogram;
+use multi_eni_plan::lifecycle::{Attribute, Cause};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -42,8 +43,8 @@ const ADOPTIONS: Metric =
 const IN_PLACE_CHANGES: Metric = Metric::alpha(
     "multi_eni_in_place_changes",
     Kind::Counter,
-    &["attribute"],
-    "Changes of an ENI in place that EC2 accepted, by attribute: after an edit of the NodeENI, and repairs of drift. deleteOnTermination is set once after each Attach, too",
+    &["attribute", "cause"],
+    "Changes of an ENI in place that EC2 accepted, by attribute and cause. edit: the NodeENI asks for another value than before. drift: EC2 had shown the value that the NodeENI asks for, and somebody else changed it. attach: what neither Create nor Attach can set",
 );
 
 /// All metrics of this file.
@@ -96,7 +97,7 @@ pub struct AttachmentCounts {
     pub forced_detaches: Counters,
     /// Adoptions.
     pub adoptions: Counters,
-    /// Changes in place, by attribute.
+    /// Changes in place, by attribute and cause.
     pub in_place_changes: Counters,
 }
 
@@ -106,14 +107,9 @@ impl Default for AttachmentCounts {
             spans: Mutex::new(Span::ALL.into_iter().map(|span| (span, span.empty())).collect()),
             forced_detaches: Counters::beginning_with(&["attachment", "orphan"]),
             adoptions: Counters::unlabelled(),
-            in_place_changes: Counters::beginning_with(&[
-                "connectionTracking",
-                "deleteOnTermination",
-                "description",
-                "securityGroups",
-                "sourceDestCheck",
-                "tags",
-            ]),
+            in_place_changes: Counters::beginning_with_pairs(
+                Attribute::ALL.iter().flat_map(|of| Cause::of(*of).iter().map(|cause| [of.name(), cause.name()])),
+            ),
         }
     }
 }

@@ -26,6 +26,12 @@ const ENIS: Metric =
     Metric::alpha("multi_eni_cache_resync_enis", Kind::Gauge, &[], "ENIs of this cluster in the last complete resync");
 const PAGES: Metric =
     Metric::alpha("multi_eni_cache_resync_pages", Kind::Gauge, &[], "Pages of the last complete resync");
+const UNCHANGED: Metric = Metric::alpha(
+    "multi_eni_cache_resync_unchanged_enis",
+    Kind::Gauge,
+    &[],
+    "ENIs of the last complete resync that EC2 showed in the same words as before, so that they were not parsed again",
+);
 const RESYNCS: Metric = Metric::alpha(
     "multi_eni_cache_resyncs",
     Kind::Counter,
@@ -35,7 +41,7 @@ const RESYNCS: Metric = Metric::alpha(
 
 /// All metrics of this file.
 #[cfg(test)]
-pub const ALL: &[Metric] = &[LAST, AGE, DURATION, ENIS, PAGES, RESYNCS];
+pub const ALL: &[Metric] = &[LAST, AGE, DURATION, ENIS, PAGES, UNCHANGED, RESYNCS];
 
 /// Writes them. `age`: seconds since the last complete resync began.
 pub fn write(stats: &ResyncStats, age: Option<f64>, out: &mut Exposition) {
@@ -45,6 +51,7 @@ pub fn write(stats: &ResyncStats, age: Option<f64>, out: &mut Exposition) {
         out.one(&DURATION, Value::Number(last.took.as_secs_f64()));
         out.one(&ENIS, Value::number_of(last.enis));
         out.one(&PAGES, Value::number_of(last.pages));
+        out.one(&UNCHANGED, Value::number_of(last.unchanged));
     }
     if let Some(age) = age {
         out.one(&AGE, Value::Number(age.max(0.0)));

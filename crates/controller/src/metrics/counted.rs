@@ -7,6 +7,9 @@ use super::leader_election::LeaseCounts;
 use super::orphans::ACTED_ON;
 use std::sync::Arc;
 
+/// The kinds of keys in the work queue.
+const KINDS: [&str; 4] = ["ENIAttachment", "Node", "NodeENI", "Orphans"];
+
 /// All that events increase.
 #[derive(Debug)]
 pub struct Counted {
@@ -18,6 +21,8 @@ pub struct Counted {
     pub orphan_actions: Counters,
     /// The leader election.
     pub lease: Arc<LeaseCounts>,
+    /// Decisions, by the kind of their key.
+    pub reconciles: Counters,
     /// Calls and writes that failed, by the kind of their key.
     pub reconcile_errors: Counters,
 }
@@ -29,7 +34,8 @@ impl Default for Counted {
             api: ApiCounts::default(),
             orphan_actions: Counters::beginning_with(&ACTED_ON),
             lease: Arc::default(),
-            reconcile_errors: Counters::beginning_with(&["ENIAttachment", "Node", "NodeENI", "Orphans"]),
+            reconciles: Counters::beginning_with(&KINDS),
+            reconcile_errors: Counters::beginning_with(&KINDS),
         }
     }
 }

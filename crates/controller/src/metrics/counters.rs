@@ -19,6 +19,11 @@ impl Counters {
         Self(Mutex::new(values.iter().map(|value| (vec![(*value).to_owned()], 0)).collect()))
     }
 
+    /// Counters that begin with zero for these values of two labels.
+    pub fn beginning_with_pairs<'a>(values: impl IntoIterator<Item = [&'a str; 2]>) -> Self {
+        Self(Mutex::new(values.into_iter().map(|pair| (pair.map(str::to_owned).to_vec(), 0)).collect()))
+    }
+
     /// A counter without labels.
     pub fn unlabelled() -> Self {
         Self(Mutex::new(BTreeMap::from([(Vec::new(), 0)])))
@@ -32,6 +37,11 @@ impl Counters {
             key.iter_mut().for_each(|value| OTHER.clone_into(value));
         }
         *counts.entry(key).or_default() += 1;
+    }
+
+    /// The counter with these label values; zero if nothing was counted.
+    pub fn of<const N: usize>(&self, labels: [&str; N]) -> u64 {
+        self.lock().get(labels.map(str::to_owned).as_slice()).copied().unwrap_or_default()
     }
 
     /// All counters.
@@ -57,6 +67,7 @@ mod tests {
         let rows = counters.rows();
         assert_eq!(rows.len(), MAX_SERIES + 1);
         assert!(rows.contains(&(vec!["known".to_owned()], Value::Count(1))));
+        assert_eq!((counters.of(["known"]), counters.of(["v0"]), counters.of(["v299"])), (1, 1, 0));
         assert!(rows.contains(&(vec![OTHER.to_owned()], Value::Count(101))), "{rows:?}");
     }
 }

@@ -75,7 +75,7 @@ impl Page<'_> {
         out.one(&WRONG_PLACE, Value::Whole(self.wrong_place));
         self.counted.attachments.write(&mut out);
         work_queue::write_waiting(self.waiting, &mut out);
-        work_queue::write_errors(&self.counted.reconcile_errors, &mut out);
+        work_queue::write_counts(&self.counted.reconciles, &self.counted.reconcile_errors, &mut out);
         orphans::write_held(self.orphans_held, &mut out);
         orphans::write_actions(&self.counted.orphan_actions, &mut out);
         self.counted.api.write(&mut out);

@@ -86,11 +86,12 @@ fn moved(counted: &Counted) {
     }
     attachments.forced_detaches.count(["orphan"]);
     attachments.adoptions.count([]);
-    attachments.in_place_changes.count(["tags"]);
+    attachments.in_place_changes.count(["tags", "drift"]);
     counted.api.sent(Write::CreateAttachment);
     counted.api.conflicted(Write::CreateAttachment);
     counted.api.refused(Write::ReportNodeEni, Some(422));
     counted.api.watch_restarts.count(["Node"]);
+    counted.reconciles.count(["Node"]);
     counted.reconcile_errors.count(["Node"]);
     counted.orphan_actions.count(["delete"]);
 }
@@ -101,7 +102,7 @@ fn page(counted: &Counted) -> Page<'_> {
     let mut took = multi_eni_ec2::Histogram::new(&[1.0]);
     took.observe(0.1);
     requests.durations.insert(("CreateTags", "ok".to_owned()), took);
-    let last = Resync { began: jiff::Timestamp::MAX, took: Duration::from_secs(1), enis: 5, pages: 1 };
+    let last = Resync { began: jiff::Timestamp::MAX, took: Duration::from_secs(1), enis: 5, pages: 1, unchanged: 4 };
     Page {
         counted,
         leading: 1,
@@ -127,7 +128,14 @@ fn page(counted: &Counted) -> Page<'_> {
             orphans: OrphanVerdicts { suspected: 11, detach: 0, delete: 0, foreign: 1, held: 11 },
         }),
         spans: Some(SpanNumbers { exported: 7, dropped: 1 }),
-        process: Some(ProcessNumbers { cpu: 1.0, memory: 4096, open_fds: 9, start: 1.7e9 }),
+        process: Some(ProcessNumbers {
+            cpu: 1.0,
+            memory: 4096,
+            virtual_memory: 8192,
+            open_fds: 9,
+            max_fds: Some(1024),
+            start: 1.7e9,
+        }),
     }
 }
 

@@ -23,6 +23,12 @@ const OLDEST: Metric = Metric::alpha(
     &["kind"],
     "Time since the oldest key of the kind in the work queue was added, or since its call was started",
 );
+const RECONCILES: Metric = Metric::alpha(
+    "multi_eni_reconciles",
+    Kind::Counter,
+    &["kind"],
+    "Decisions, by the kind of the key that was taken from the work queue",
+);
 const ERRORS: Metric = Metric::alpha(
     "multi_eni_reconcile_errors",
     Kind::Counter,
@@ -38,7 +44,7 @@ const BACKOFFS: Metric = Metric::alpha(
 
 /// All metrics of this file.
 #[cfg(test)]
-pub const ALL: &[Metric] = &[WAITING, DEPTH, OLDEST, ERRORS, BACKOFFS];
+pub const ALL: &[Metric] = &[WAITING, DEPTH, OLDEST, RECONCILES, ERRORS, BACKOFFS];
 
 /// Writes the number of keys.
 pub fn write_waiting(waiting: i64, out: &mut Exposition) {
@@ -54,7 +60,8 @@ pub fn write(snapshot: &Snapshot, out: &mut Exposition) {
     out.add(&BACKOFFS, snapshot.backoffs.iter().map(row));
 }
 
-/// Writes the failures.
-pub fn write_errors(errors: &Counters, out: &mut Exposition) {
+/// Writes the decisions and the failures.
+pub fn write_counts(reconciles: &Counters, errors: &Counters, out: &mut Exposition) {
+    out.add(&RECONCILES, reconciles.rows());
     out.add(&ERRORS, errors.rows());
 }

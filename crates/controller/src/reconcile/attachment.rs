@@ -12,7 +12,7 @@ use futures::future::{BoxFuture, join_all};
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::ids::EniId;
 use multi_eni_plan::attachment::Attachment;
-use multi_eni_plan::lifecycle::{self, Action, CallHistory, Step};
+use multi_eni_plan::lifecycle::{self, Action, Agreement, CallHistory, Step};
 use multi_eni_plan::observed::{Ec2Catalog, Observation};
 use multi_eni_plan::write_history::{PendingWrite, Write};
 use std::sync::Arc;
@@ -31,6 +31,7 @@ impl Reconciler {
         if let Some(at) = step.recheck {
             self.queue.add_at(key.clone(), at);
         }
+        self.note_agreement(&entry.attachment.uid, step.agreement);
         self.measure_attached(&entry, &step);
         let mut work: Vec<BoxFuture<'static, Outcome>> = Vec::new();
         let report =
@@ -161,6 +162,7 @@ impl Reconciler {
             home_shown: self.deps.ec2.home_shown(),
             resync_took: self.deps.ec2.resync_took(),
             catalog,
+            agreement: self.agreements.get(&attachment.uid).copied().unwrap_or_default(),
             call_history,
             quota: &self.quota,
             instance_type: None,
@@ -204,6 +206,15 @@ impl Reconciler {
             Action::LookupSubnet(_) | Action::LookupInstance(_) | Action::Wait | Action::Settled => true,
         };
         waits && step.status != entry.attachment.status
+    }
+
+    /// Keeps what EC2 has shown of the values that the NodeENI asks for. The next step compares with it.
+    fn note_agreement(&mut self, uid: &str, agreement: Agreement) {
+        match self.agreements.get_mut(uid) {
+            Some(known) => *known = agreement,
+            None if agreement == Agreement::default() => {}
+            None => drop(self.agreements.insert(uid.to_owned(), agreement)),
+        }
     }
 
     /// Measures the time from the Create, when EC2 first shows the ENI attached.

@@ -91,14 +91,14 @@ impl Reconciler {
                 (Call::Detach, async move { ec2.detach(&eni, &attachment, force).await }.boxed())
             }
             Action::Delete { eni } => (Call::Delete, async move { ec2.delete(&eni).await }.boxed()),
-            Action::Modify { eni, change } => {
+            Action::Modify { eni, change, cause } => {
                 let now = self.now();
                 let nodeeni = self.store.nodeeni_by_uid(&entry.attachment.nodeeni_uid).cloned();
                 let spec = nodeeni.as_ref().and_then(|nodeeni| nodeeni.nodeeni.spec.as_ref().ok());
                 self.call_history_mut(&entry.attachment).sends_change(&change, spec, now);
-                let (gauges, attribute) = (self.deps.gauges.clone(), change.attribute());
+                let (gauges, labels) = (self.deps.gauges.clone(), [change.attribute().name(), cause.name()]);
                 let (call, changed) = change_in_place(ec2, eni, change);
-                let counted = move |(): &()| gauges.counted.attachments.in_place_changes.count([attribute]);
+                let counted = move |(): &()| gauges.counted.attachments.in_place_changes.count(labels);
                 (call, changed.inspect_ok(counted).boxed())
             }
         };

@@ -136,6 +136,7 @@ impl Reconciler {
             ObjectState::AttachmentDeleted { name, uid } => {
                 self.stopwatches.gone(&name);
                 self.call_histories.remove(&uid);
+                self.agreements.remove(&uid);
                 let affected = self.store.deleted_attachment(&name, &uid);
                 if affected.is_some() {
                     self.queue.forget(&Key::Attachment(name));

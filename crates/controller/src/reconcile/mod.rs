@@ -129,6 +129,7 @@ impl Reconciler {
             if depends_on_all(&key) {
                 self.send_started().await;
             }
+            self.deps.gauges.counted.reconciles.count([key.kind()]);
             match &key {
                 Key::Node(name) => self.node(&key, name),
                 Key::Attachment(name) => self.attachment(&key, name),
@@ -328,6 +329,7 @@ impl Reconciler {
         self.outdated_reports.retain(|uid| store.attachment_by_uid(uid).is_some());
         self.refused_attach.retain(|_, refused| store.node(&refused.node).is_some());
         self.call_histories.retain(|uid, _| store.attachment_by_uid(uid).is_some());
+        self.agreements.retain(|uid, _| store.attachment_by_uid(uid).is_some());
         self.permits.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
         self.undecided.retain(|uid| store.nodeeni_by_uid(uid).is_some());
         self.removals.retain(|uid| store.nodeeni_by_uid(uid).is_some());

@@ -28,7 +28,7 @@ use multi_eni_plan::gates::instance_type::InstanceTypeGate;
 use multi_eni_plan::gates::permission::PermissionGate;
 use multi_eni_plan::gates::quota::QuotaGate;
 use multi_eni_plan::gates::subnet::SubnetGate;
-use multi_eni_plan::lifecycle::CallHistory;
+use multi_eni_plan::lifecycle::{Agreement, CallHistory};
 use multi_eni_plan::lookup_failure::LookupFailure;
 use multi_eni_plan::observed::Cluster;
 use multi_eni_plan::orphans as orphans_plan;
@@ -76,6 +76,8 @@ pub struct Reconciler {
     pub(super) event_writes: FuturesUnordered<BoxFuture<'static, ()>>,
     /// Call history by UID of the ENIAttachment. There is one for nearly each, and a map keeps spare room for values in it.
     pub(super) call_histories: BTreeMap<String, Box<CallHistory>>,
+    /// What EC2 has shown of the values that the NodeENIs ask for, by UID of the ENIAttachment.
+    pub(super) agreements: BTreeMap<String, Agreement>,
     /// The last assignment of each Node.
     pub(super) assignments: LastAssignments,
     /// The Nodes that have not been decided since a NodeENI changed.
@@ -158,6 +160,7 @@ impl Reconciler {
             answered: Vec::new(),
             event_writes: FuturesUnordered::new(),
             call_histories: BTreeMap::new(),
+            agreements: BTreeMap::new(),
             assignments: LastAssignments::default(),
             undecided: UndecidedNodes::default(),
             permits: Permits::new(),

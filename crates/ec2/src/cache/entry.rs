@@ -1,6 +1,7 @@
 //! One ENI in the cache: it exists, or it is absent, as far as the cache knows.
 
 use super::answered_calls::AnsweredCalls;
+use crate::unchanged::items::Digest;
 use jiff::Timestamp;
 use multi_eni_plan::observed::{Missed, ObservedEni};
 
@@ -8,6 +9,8 @@ use multi_eni_plan::observed::{Missed, ObservedEni};
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub seen: ObservedEni,
+    /// The digest of the item as which a page of a resync showed the ENI, if `seen` is exactly what that item says.
+    pub listed: Option<Digest>,
     /// The answers of calls that still override Describes. None for nearly all ENIs, so the box saves memory.
     answered_calls: Option<Box<AnsweredCalls>>,
 }
@@ -15,7 +18,18 @@ pub(crate) struct Entry {
 impl Entry {
     /// An ENI, and the answers of calls that override Describes of it.
     pub fn new(seen: ObservedEni, calls: AnsweredCalls) -> Self {
-        Self { seen, answered_calls: (calls != AnsweredCalls::default()).then(|| Box::new(calls)) }
+        Self { seen, listed: None, answered_calls: boxed(calls) }
+    }
+
+    /// A Describe showed the ENI [the same](super::comparison::same): only the times and the answers that override Describes change.
+    pub fn seen_again(&mut self, shown: &ObservedEni, calls: AnsweredCalls) {
+        let seen = &mut self.seen;
+        (seen.shown_at, seen.last_call, seen.in_use_since) = (shown.shown_at, shown.last_call, shown.in_use_since);
+        if let (Some(attachment), Some(shown)) = (&mut seen.attachment, &shown.attachment) {
+            attachment.since = shown.since;
+        }
+        self.listed = None;
+        self.answered_calls = boxed(calls);
     }
 
     /// The answers of calls that override Describes.
@@ -23,6 +37,11 @@ impl Entry {
         static NOTHING: AnsweredCalls = AnsweredCalls::NOTHING;
         self.answered_calls.as_deref().unwrap_or(&NOTHING)
     }
+}
+
+/// None for no answers.
+fn boxed(calls: AnsweredCalls) -> Option<Box<AnsweredCalls>> {
+    (calls != AnsweredCalls::NOTHING).then(|| Box::new(calls))
 }
 
 /// An ENI that is absent, as far as the cache knows.

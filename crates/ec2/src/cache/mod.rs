@@ -4,6 +4,7 @@
 //! - [`describe_results`]: how the end of a Describe changes the data: what it did not show may be absent.
 //! - [`instance_lookup`]: the last lookup of an instance: which ENIs are kept as a whole, and which as neighbours.
 //! - [`comparison`]: whether two observations of an ENI are the same.
+//! - [`listed`]: which ENIs the last page of a resync showed as the cache holds them.
 //! - [`write_through`]: what the answers of our own calls add to the data.
 //! - [`answered_calls`]: the answers of our own calls, and how long they override a Describe.
 //! - [`account_evidence`]: when EC2 showed something of this cluster. An absence needs this evidence.
@@ -18,6 +19,7 @@ pub(crate) mod comparison;
 pub(crate) mod describe_results;
 pub(crate) mod entry;
 pub(crate) mod instance_lookup;
+pub(crate) mod listed;
 pub(crate) mod observations;
 pub(crate) mod page_size;
 pub(crate) mod poll;

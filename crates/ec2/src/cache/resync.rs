@@ -79,18 +79,22 @@ impl Ec2 {
 
     /// One resync, with pages of this many ENIs at most. ENIs are applied page by page; absences only after the last page.
     async fn resync(&self, page_size: i32) -> Result<(), CallError> {
-        let (sent, mut pages) = (Instant::now(), 0);
+        let (sent, mut pages, mut unchanged) = (Instant::now(), 0, 0);
         let filter = convert::filter(&format!("tag:{}", names::TAG_CLUSTER), [self.inner.cluster.uid.as_str()]);
         let (mut began, mut shown, mut token) = (None, BTreeSet::new(), None);
         let mut unreadable = Vec::new();
         loop {
-            let page = self.eni_page(filter.clone(), Weight::Heavy, page_size, token.take()).await?;
+            let page = self.repeated_page(filter.clone(), page_size, token.take()).await?;
             let began = *began.get_or_insert(page.started);
             shown.extend(page.enis.iter().map(|seen| seen.id.clone()));
-            self.change(|cache| ((), cache.apply_shown(page.enis)));
+            self.change(|cache| {
+                let uids = cache.apply_shown(page.enis);
+                cache.note_listed(page.started, page.digests);
+                ((), uids)
+            });
             unreadable.extend(page.unreadable);
             token = page.next;
-            pages += 1;
+            (pages, unchanged) = (pages + 1, unchanged + page.unchanged);
             if token.is_none() {
                 let hidden = Self::attachments_among(&unreadable);
                 self.note_unreadable(&unreadable);
@@ -98,7 +102,7 @@ impl Ec2 {
                     shown.extend(cache.shown_unread(&hidden, began));
                     ((), cache.finish_resync(began, &shown))
                 });
-                self.note_resynced(Resync { began, took: sent.elapsed(), enis: shown.len(), pages });
+                self.note_resynced(Resync { began, took: sent.elapsed(), enis: shown.len(), pages, unchanged });
                 self.notify(Changed::Resynced);
                 return Ok(());
             }

@@ -114,8 +114,7 @@ impl CacheState {
         let calls = entry.answered_calls().clone().after(began, self.lag);
         if same(&entry.seen, &seen) {
             // This is nearly always so, for thousands of ENIs in each resync. The indexes need no update.
-            **entry = Entry::new(seen, calls);
-            entry.seen.tags.share_keys(&mut self.tag_keys);
+            entry.seen_again(&seen, calls);
             return None;
         }
         let uid = seen.attachment_uid().map(str::to_owned);

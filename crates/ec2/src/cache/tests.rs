@@ -2,6 +2,7 @@
 
 mod answered_calls;
 mod instances;
+mod listed;
 mod observations;
 
 use super::answered_calls::AnsweredCalls;

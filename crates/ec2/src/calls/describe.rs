@@ -1,9 +1,12 @@
 //! The Describe calls, always by filter and in pages: with a filter, one unknown value never fails the whole call. They are given
 //! the filter, and return what EC2 shows; they never change the cache.
 
+use crate::cache::listed;
 use crate::convert::{self, Unreadable};
 use crate::ec2::Ec2;
 use crate::rate_limit::action::Action;
+use crate::unchanged::items::Digest;
+use crate::unchanged::reread::{Reread, Taken};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::describe_network_interfaces::DescribeNetworkInterfacesOutput;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceTypeInfo, SecurityGroup, Subnet};
@@ -41,12 +44,25 @@ impl Weight {
     }
 }
 
+/// What is asked for: one page of ENIs.
+struct EniRequest {
+    filter: Filter,
+    size: i32,
+    token: Option<String>,
+    /// What rereads the answer, if it may repeat what the cache holds.
+    reread: Option<Reread>,
+}
+
 /// One page of ENIs.
 pub(crate) struct EniPage {
     /// When the page was requested.
     pub started: Timestamp,
     /// The ENIs; their `shown_at` is `started`.
     pub enis: Vec<ObservedEni>,
+    /// How many of them were not parsed, since the cache holds them as they are.
+    pub unchanged: usize,
+    /// The digests of their items, if they may be asked for again.
+    pub digests: Vec<(EniId, Digest)>,
     /// The ENIs that have no ID.
     pub unreadable: Vec<Unreadable>,
     /// The Outposts of instances whose primary interfaces are in the page.
@@ -86,20 +102,35 @@ impl Ec2 {
         size: i32,
         token: Option<String>,
     ) -> Result<EniPage, CallError> {
+        self.page(EniRequest { filter, size, token, reread: None }, weight).await
+    }
+
+    /// One page of a list of ENIs that is asked for again and again. What it repeats is read from the cache.
+    pub(crate) async fn repeated_page(
+        &self,
+        filter: Filter,
+        size: i32,
+        token: Option<String>,
+    ) -> Result<EniPage, CallError> {
+        self.page(EniRequest { filter, size, token, reread: Some(Reread::new(self)) }, Weight::Heavy).await
+    }
+
+    async fn page(&self, request: EniRequest, weight: Weight) -> Result<EniPage, CallError> {
         let apart = self.inner.options.pages_apart.as_ref().filter(|_| weight == Weight::Heavy);
+        let reread = request.reread.clone();
         let Some(apart) = apart else {
-            let (started, answer) = self.ask_for_enis(&self.inner.client, filter, size, token).await?;
-            return Ok(self.read_enis(started, &answer));
+            let (started, answer) = self.ask_for_enis(&self.inner.client, request).await?;
+            return Ok(self.read_enis(started, &answer, reread));
         };
         // The semaphore is never closed.
         let turn = self.inner.page_turn.clone().acquire_owned().await.ok();
         let (ec2, client) = (self.clone(), apart.client.clone());
-        let asking = apart.runtime.spawn(async move { ec2.ask_for_enis(&client, filter, size, token).await });
+        let asking = apart.runtime.spawn(async move { ec2.ask_for_enis(&client, request).await });
         // It ends early only when the process stops, or by a defect.
         let answered = AbortOnDropHandle::new(asking).await;
         let (started, answer) = answered.unwrap_or_else(|error| Err(CallError::Unknown(error.to_string())))?;
         // What is kept is made here, and what is not kept goes where it was made: then the memory of the parser is free as a whole.
-        let page = self.read_enis(started, &answer);
+        let page = self.read_enis(started, &answer, reread);
         apart.runtime.spawn(async move {
             drop(answer);
             drop(turn);
@@ -110,21 +141,40 @@ impl Ec2 {
     async fn ask_for_enis(
         &self,
         client: &Client,
-        filter: Filter,
-        size: i32,
-        token: Option<String>,
+        request: EniRequest,
     ) -> Result<(Timestamp, DescribeNetworkInterfacesOutput), CallError> {
+        let EniRequest { filter, size, token, reread } = request;
         let call =
             client.describe_network_interfaces().filters(filter).max_results(size.clamp(5, PAGE)).set_next_token(token);
         let request = |managed| {
             let call = call.clone().set_include_managed_resources(managed);
-            self.read(Action::DescribeEnis, || self.now(), |sent| call.customize().interceptor(sent).send())
+            let reread = reread.clone();
+            self.read(
+                Action::DescribeEnis,
+                || self.now(),
+                |sent| {
+                    let call = call.customize().interceptor(sent);
+                    match reread {
+                        Some(reread) => call.interceptor(reread).send(),
+                        None => call.send(),
+                    }
+                },
+            )
         };
         self.with_managed(request).await
     }
 
-    fn read_enis(&self, started: Timestamp, answer: &DescribeNetworkInterfacesOutput) -> EniPage {
-        let (mut enis, mut unreadable) = (Vec::with_capacity(answer.network_interfaces().len()), Vec::new());
+    fn read_enis(
+        &self,
+        started: Timestamp,
+        answer: &DescribeNetworkInterfacesOutput,
+        reread: Option<Reread>,
+    ) -> EniPage {
+        let Taken { unchanged, digests } = reread.map(|reread| reread.take()).unwrap_or_default();
+        let number = unchanged.len();
+        let mut enis = Vec::with_capacity(number + answer.network_interfaces().len());
+        enis.extend(unchanged.into_iter().map(|seen| listed::shown_again(seen, started)));
+        let mut unreadable = Vec::new();
         for item in answer.network_interfaces() {
             match convert::eni(item, started) {
                 Ok(seen) => enis.push(seen),
@@ -133,7 +183,15 @@ impl Ec2 {
         }
         let outposts = answer.network_interfaces().iter().filter_map(convert::outpost).collect();
         self.count_unreadable("NetworkInterface", unreadable.len());
-        EniPage { started, enis, unreadable, outposts, next: following(answer.next_token()) }
+        EniPage {
+            started,
+            enis,
+            unchanged: number,
+            digests,
+            unreadable,
+            outposts,
+            next: following(answer.next_token()),
+        }
     }
 
     /// All ENIs that the filter matches; `started` is when the first page was requested.

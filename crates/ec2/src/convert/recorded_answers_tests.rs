@@ -299,6 +299,38 @@ fn pages_are_requested_and_parsed_apart_and_one_at_a_time() {
     drop(turn);
 }
 
+/// A page that is asked for again: what it repeats is not parsed, and what is read is the same.
+#[tokio::test]
+async fn a_repeated_page_is_read_as_if_it_were_parsed() {
+    let item = |n: u32, groups: &[&str], status: &str| {
+        let groups: String = groups.iter().map(|id| format!("<item><groupId>{id}</groupId></item>")).collect();
+        format!(
+            "<item>{}<groupSet>{groups}</groupSet><attachment><attachmentId>eni-attach-{n}</attachmentId><instanceId>i-0cc0cc0cc0cc0cc01\
+             </instanceId><deviceIndex>{n}</deviceIndex><status>{status}</status></attachment><tagSet><item><key>a</key><value>{n}</value>\
+             </item></tagSet></item>",
+            PLAIN.replace("aa01</networkInterfaceId>", &format!("aa0{n}</networkInterfaceId>"))
+        )
+    };
+    let first =
+        [item(1, &["sg-1", "sg-2"], "attached"), item(2, &["sg-1"], "attached"), item(3, &[], "attaching")].concat();
+    let then =
+        [item(3, &[], "attached"), item(1, &["sg-2", "sg-1"], "attached"), item(2, &["sg-3"], "attached")].concat();
+    let (ec2, _) = ec2(vec![enis(&first), enis(&then), enis(&then)]);
+    let page = || ec2.repeated_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None);
+    for (parsed_before, items) in [(0, &first), (1, &then), (3, &then)] {
+        let reread = page().await.unwrap();
+        let (mut read, mut parsed) = (reread.enis.clone(), self::page(items).await.enis);
+        read.sort_by(|a, b| a.id.cmp(&b.id));
+        parsed.sort_by(|a, b| a.id.cmp(&b.id));
+        assert_eq!((read, reread.unchanged), (parsed, parsed_before));
+        ec2.change(|cache| {
+            let uids = cache.apply_shown(reread.enis);
+            cache.note_listed(reread.started, reread.digests);
+            ((), uids)
+        });
+    }
+}
+
 #[tokio::test]
 async fn subnets_and_groups_without_tags_or_a_block_and_one_without_an_id() {
     let (ec2, _) = ec2(vec![

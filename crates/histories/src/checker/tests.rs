@@ -250,6 +250,7 @@ fn bare(id: &str) -> Eni {
         connection_tracking: ConnectionTracking::default(),
         requester_managed: false,
         managed: false,
+        other_owner: None,
         shape: Shape::default(),
         created: Timestamp::UNIX_EPOCH,
         created_by: Creator::Call,

@@ -304,7 +304,7 @@ impl Assignment {
         let stops = |refusal: &&Unassigned| match refusal.why {
             // These reasons are not transient, but an ENI may still be created: EC2 may accept a later Attach, and a lookup that
             // fails may succeed.
-            UnassignedReason::AttachRefused(_) | UnassignedReason::LookupFailed(_) => true,
+            UnassignedReason::AttachRefused { .. } | UnassignedReason::LookupFailed(_) => true,
             // No ENI of a Node without a providerID or a zone was replaced, and the Node may join late or never.
             UnassignedReason::Joining(_) => false,
             ref why => why.is_transient(),

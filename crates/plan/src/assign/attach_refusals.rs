@@ -2,8 +2,10 @@
 //! address and counts toward the quota. No replacement is created until a lookup shows a change on the instance, the request or
 //! the instance type changes, or six hours have passed.
 
+use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
 use crate::ec2_errors::{Call, CallError, Class, classify};
+use crate::gates::instance_type::is_of_a_type;
 use crate::observed::{InstanceInterfaces, ObservedNode};
 use crate::shared::Shared;
 use jiff::{SignedDuration, Timestamp};
@@ -84,6 +86,11 @@ impl AttachRefusal {
         classify(Call::Attach, &CallError::recorded(code, message)) == Class::SlotTaken
     }
 
+    fn is_of_a_type(&self) -> bool {
+        let (code, message) = self.words.split_once(": ").unwrap_or((&self.words, ""));
+        is_of_a_type(code, message)
+    }
+
     /// Whether the instance, its type and its ENIs are the same as when EC2 refused, and the refusal is younger than six hours.
     fn applies(&self, node: &ObservedNode, interfaces: &InstanceInterfaces, now: Timestamp) -> bool {
         self.is_young(now)
@@ -92,7 +99,7 @@ impl AttachRefusal {
             && self.enis == enis(Some(interfaces))
     }
 
-    /// EC2's code and message, if the refusal still applies: the request, the instance, its type and its ENIs are the same, and
+    /// The reason for no ENI, if the refusal still applies: the request, the instance, its type and its ENIs are the same, and
     /// the refusal is younger than six hours.
     pub(super) fn stands(
         &self,
@@ -100,9 +107,12 @@ impl AttachRefusal {
         node: &ObservedNode,
         interfaces: &InstanceInterfaces,
         now: Timestamp,
-    ) -> Option<&str> {
+    ) -> Option<UnassignedReason> {
         let same = *self.request == *request && self.applies(node, interfaces, now);
-        same.then_some(self.words.as_str())
+        same.then(|| UnassignedReason::AttachRefused {
+            words: self.words.clone(),
+            lacks_type: self.kind.is_none() && self.is_of_a_type(),
+        })
     }
 }
 

@@ -130,8 +130,8 @@ impl NextPlace<'_, '_> {
                 Obstacle::known(why)
             });
         }
-        if let Some(words) = self.refused_before(new, used) {
-            return Some(Obstacle::known(UnassignedReason::AttachRefused(words)));
+        if let Some(why) = self.refused_before(new, used) {
+            return Some(Obstacle::known(why));
         }
         // Other software may attach an ENI at any time. If it took the slot after the last lookup, the old ENI would be deleted
         // for nothing.
@@ -183,7 +183,7 @@ impl NextPlace<'_, '_> {
 
     /// EC2's words if it refused this ENI before, with the ENIs that are on the instance now or with those that would be left
     /// once `used` are gone.
-    fn refused_before(&self, new: &NewAttachment, used: &[&Attachment]) -> Option<String> {
+    fn refused_before(&self, new: &NewAttachment, used: &[&Attachment]) -> Option<UnassignedReason> {
         let (interfaces, refused) = (self.planner.input.instance?, self.planner.input.refused_attach.get(&new.name)?);
         let goes = |slot: Slot| used.iter().any(|attachment| attachment.slot() == slot);
         let is_left =
@@ -192,9 +192,7 @@ impl NextPlace<'_, '_> {
             enis: interfaces.enis.iter().filter(is_left).cloned().collect(),
             ..interfaces.clone()
         };
-        let stands = |interfaces| {
-            refused.stands(&new.spec.request, self.node, interfaces, self.planner.input.now).map(str::to_owned)
-        };
+        let stands = |interfaces| refused.stands(&new.spec.request, self.node, interfaces, self.planner.input.now);
         stands(&left).or_else(|| stands(interfaces))
     }
 

@@ -34,10 +34,10 @@ impl NodePlanner<'_> {
             limits::fits(kind, limits, spec, slot)?;
         }
         if let (Some(interfaces), Some(refused)) = (input.instance, input.refused_attach.get(&new.name))
-            && let Some(words) = refused.stands(&new.spec.request, node, interfaces, input.now)
+            && let Some(why) = refused.stands(&new.spec.request, node, interfaces, input.now)
         {
             self.lookup_again(node, interfaces, Some(input.settings.blocked_recheck));
-            return Err(UnassignedReason::AttachRefused(words.to_owned()));
+            return Err(why);
         }
         // An expired lookup still shows whether the slot is occupied and the instance is full. Report those reasons instead of
         // `Looking` while the next lookup is under way.

@@ -197,8 +197,13 @@ pub enum UnassignedReason {
     },
     /// The spec, with its names resolved, exceeds what an ENIAttachment can hold: a sentence.
     OutOfBounds(String),
-    /// EC2 refused to attach an ENI there with an error that lasts: EC2's words.
-    AttachRefused(String),
+    /// EC2 refused to attach an ENI there with an error that lasts.
+    AttachRefused {
+        /// EC2's words.
+        words: String,
+        /// The Node has no type label, and a limit of the type is the cause.
+        lacks_type: bool,
+    },
     /// A lookup on EC2 must end first. The text names its subject.
     LookupPending(&'static str),
     /// The lookup on EC2 failed.
@@ -238,7 +243,7 @@ impl UnassignedReason {
             Self::IndexBeyondCard { .. } => "DeviceIndexTooHigh",
             Self::TooManyAddresses { .. } => "TooManyAddresses",
             Self::OutOfBounds(_) => "OutOfBounds",
-            Self::AttachRefused(_) => "AttachRefused",
+            Self::AttachRefused { .. } => "AttachRefused",
             Self::LookupPending(_) | Self::SubnetUnconfirmed { .. } => "Looking",
             Self::LookupFailed(failure) => failure.reason(),
             Self::Replacing => "Replacing",
@@ -263,7 +268,7 @@ impl UnassignedReason {
             Self::Unsupported(_) | Self::ManagedInstance { .. } => false,
             Self::NoProviderId | Self::NoZone | Self::SubnetMissing(_) | Self::NoSubnetInZone { .. } => false,
             Self::NameMayMove { .. } | Self::NoGroupMatches(_) | Self::NoSubnetMatches(_) => false,
-            Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } | Self::AttachRefused(_) => false,
+            Self::SubnetInOtherVpc { .. } | Self::SlotPinned { .. } | Self::AttachRefused { .. } => false,
             Self::InstanceFull { .. } | Self::NoSuchCard { .. } | Self::TooManyAddresses { .. } => false,
             Self::OutOfBounds(_) | Self::IndexBeyondCard { .. } | Self::IndexRefused { .. } => false,
             Self::InstanceTypeUnknown { .. } => false,

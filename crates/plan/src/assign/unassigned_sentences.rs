@@ -9,6 +9,10 @@ use crate::upcoming::until;
 use jiff::Timestamp;
 use std::fmt;
 
+/// Why a limit of the instance type was found only by a refused Attach, and what to do.
+pub(crate) const LACKS_TYPE: &str = "the Node has no label node.kubernetes.io/instance-type, so the limits of its instance type cannot \
+     be checked before an ENI is created: label the Node";
+
 impl UnassignedReason {
     /// The sentence, written at `now`.
     pub fn sentence(&self, now: Timestamp) -> String {
@@ -22,7 +26,14 @@ impl UnassignedReason {
                  controller manager",
             ),
             Self::Joining(what) => write!(f, "the Node is joining the cluster: waiting for {what}"),
-            Self::Unsupported(what) => write!(f, "it is {what}, which can have no ENI: exclude it by its labels"),
+            Self::Unsupported(what) => match what.label() {
+                Some((key, value)) => write!(
+                    f,
+                    "it is {what}, which can have no ENI: exclude it by its labels, in nodeSelectorTerms with key {key}, operator \
+                     NotIn, values [{value}]"
+                ),
+                None => write!(f, "it is {what}, which can have no ENI: exclude it by its labels"),
+            },
             Self::ManagedInstance { operator: Some(operator) } => write!(
                 f,
                 "{operator} manages the instance, and EC2 refuses changes of its interfaces to others: exclude the node by its \
@@ -30,7 +41,8 @@ impl UnassignedReason {
             ),
             Self::ManagedInstance { operator: None } => f.write_str(
                 "EKS Auto Mode manages the instance (label eks.amazonaws.com/compute-type=auto), and EC2 refuses changes of its \
-                 interfaces to others: exclude the node by its labels",
+                 interfaces to others: exclude the node by its labels, in nodeSelectorTerms with key \
+                 eks.amazonaws.com/compute-type, operator NotIn, values [auto]",
             ),
             Self::NodeDeleting => f.write_str("the Node is being deleted: it gets no new ENI"),
             Self::NoZone => f.write_str(
@@ -190,12 +202,15 @@ impl UnassignedReason {
                  one), and the spec asks for {asked}: ask for fewer addresses"
             ),
             Self::OutOfBounds(why) => f.write_str(why),
-            Self::AttachRefused(words) => write!(
-                f,
-                "EC2 refused to attach the ENI ({words}), and the controller deleted it: it creates another ENI when the \
-                 instance's interfaces, its type or the spec change, or after 6 hours; remove an interface from the instance, or \
-                 use a larger instance type"
-            ),
+            Self::AttachRefused { words, lacks_type } => {
+                write!(
+                    f,
+                    "EC2 refused to attach the ENI ({words}), and the controller deleted it: it creates another ENI when the \
+                     instance's interfaces, its type or the spec change, or after 6 hours; remove an interface from the instance, \
+                     or use a larger instance type"
+                )?;
+                if *lacks_type { write!(f, "; {LACKS_TYPE}") } else { Ok(()) }
+            }
             Self::LookupPending(what) => write!(f, "waiting for {what}"),
             Self::LookupFailed(why) => write!(f, "the EC2 lookup is not possible: {why}"),
             Self::Replacing => f.write_str("the spec changed: waiting for the old ENI to be deleted"),

@@ -70,6 +70,7 @@ fn adopt(input: &Input<'_>, spec: Option<&EniSpec>, new: &NewAttachment, eni: &O
         home_shown: None,
         resync_took: SignedDuration::ZERO,
         catalog: input.catalog,
+        agreement: lifecycle::Agreement::default(),
         call_history: &call_history,
         quota: &QuotaGate::default(),
         instance_type: None,

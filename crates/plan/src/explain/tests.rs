@@ -38,6 +38,7 @@ fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
             home_shown: None,
             resync_took: jiff::SignedDuration::ZERO,
             catalog: &world.catalog,
+            agreement: lifecycle::Agreement::default(),
             call_history: &call_history,
             quota: &QuotaGate::default(),
             instance_type: None,

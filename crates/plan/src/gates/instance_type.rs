@@ -7,7 +7,7 @@
 mod limit;
 mod subject;
 
-pub use limit::is_of_an_index;
+pub use limit::{is_of_a_type, is_of_an_index};
 pub use subject::Subject;
 
 use crate::ec2_errors::{Call, CallError};

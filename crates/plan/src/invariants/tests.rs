@@ -175,3 +175,36 @@ proptest! {
         prop_assert_eq!(&foreign(&model), &before);
     }
 }
+
+/// 25 % of 9 nodes are 3, rounded up: no more are without their ENI at a time, and no fewer are replaced together.
+#[test]
+fn a_percentage_of_the_nodes_loses_its_enis_at_a_time() {
+    const ALL: usize = 9;
+    let spec = |index: i32| NodeEniSpec {
+        node_selector: [("ng".to_owned(), "x".to_owned())].into(),
+        subnet_ids: Some([SUBNETS[0], SUBNETS[2]].map(str::to_owned).into()),
+        device_index: index,
+        rollout: Some(Rollout { max_unavailable: Some(IntOrString::String("25%".to_owned())), max_removals: None }),
+        ..NodeEniSpec::default()
+    };
+    let ready = |model: &Model, index: i32| {
+        let is_ready = |attachment: &&Attachment| {
+            attachment.deleting.is_none() && is_true(&attachment.status.conditions, types::READY)
+        };
+        model.attachments.values().filter(is_ready).filter(|attachment| attachment.slot().1 == index).count()
+    };
+    let mut model = Model::new(ALL);
+    model.apply("e0", spec(1));
+    model.settle();
+    assert_eq!(ready(&model, 1), ALL);
+    model.apply("e0", spec(2));
+    let mut away = Vec::new();
+    while ready(&model, 2) < ALL {
+        assert!(away.len() < 200, "the rollout stands still: {away:?}");
+        model.round();
+        away.push(ALL - ready(&model, 1) - ready(&model, 2));
+    }
+    assert_eq!(away.iter().max(), Some(&3), "{away:?}");
+    model.settle();
+    assert_eq!((ready(&model, 1), ready(&model, 2), model.attachments.len()), (0, ALL, ALL));
+}

@@ -1,5 +1,7 @@
 //! The next action for one ENIAttachment, and the step that reports it.
 
+use super::agreement::Agreement;
+use super::cause::Cause;
 use super::in_place_change::Change;
 use crate::device_return::DeviceReturn;
 use jiff::Timestamp;
@@ -34,6 +36,8 @@ pub enum Action {
         eni: EniId,
         /// The change.
         change: Change,
+        /// Why the ENI needs it.
+        cause: Cause,
     },
     /// DetachNetworkInterface.
     Detach {
@@ -78,4 +82,6 @@ pub struct Step {
     pub recheck: Option<Timestamp>,
     /// What comes before the Detach of an ENI that is to go: the node agent gives its device back.
     pub device_return: Option<DeviceReturn>,
+    /// What EC2 has shown of the values that the NodeENI asks for: for the next step.
+    pub agreement: Agreement,
 }

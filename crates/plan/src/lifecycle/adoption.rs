@@ -2,6 +2,7 @@
 //! the ENI gets this ENIAttachment's tags. No other call changes an ENI before it carries these tags.
 
 use super::action::Action;
+use super::drift_cause::cause;
 use super::in_place_change::Change;
 use super::input::Input;
 use super::repair_history::want;
@@ -103,7 +104,8 @@ pub(super) fn take_over(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report
     match failure.and_then(|failure| not_before_after(input, failure)) {
         Some(at) => (Action::Wait, report.until(at)),
         None => {
-            let tag = Action::Modify { eni: eni.id.clone(), change };
+            let cause = cause(input, eni, &change);
+            let tag = Action::Modify { eni: eni.id.clone(), change, cause };
             (failure.and_then(|failure| observe_first_after(failure, eni)).unwrap_or(tag), report)
         }
     }

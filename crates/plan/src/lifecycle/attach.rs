@@ -8,7 +8,8 @@ use super::repair_history::UNDONE_OFTEN;
 use super::report::Report;
 use super::retry::not_before;
 use crate::ec2_errors::{Call, Class};
-use crate::failure::PASSING;
+use crate::failure::{Failure, PASSING};
+use crate::gates::instance_type::is_of_a_type;
 use crate::observed::ObservedEni;
 use jiff::{SignedDuration, Timestamp};
 
@@ -27,6 +28,7 @@ pub(super) fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
     let attach = Action::Attach { eni: eni.id.clone(), instance, card, index };
     if let Some(failure) = input.call_history.failure.as_ref().filter(|failure| failure.call == Call::Attach) {
         let report = Report::attach_failed(failure);
+        let report = if lacks_type(input, failure) { report.without_type() } else { report };
         let report = if chooses_another_index(input, failure) { report.moving(failure) } else { report };
         // After "in use", "slot taken", "not found" or no answer, a lookup of the ENI comes before the next try.
         let ask_ec2 = match failure.class {
@@ -59,4 +61,10 @@ pub(super) fn attach(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report) {
         }
         _ => (attach, report),
     }
+}
+
+/// Whether a limit of the instance type is the cause of the failure, and the Node has no label with its type. With the label the limits
+/// are checked before an ENI is created.
+fn lacks_type(input: &Input<'_>, failure: &Failure) -> bool {
+    input.node.is_some_and(|node| node.instance_type.is_none()) && is_of_a_type(&failure.code, &failure.message)
 }

@@ -4,6 +4,7 @@
 use super::action::{Action, Step};
 use super::configured;
 use super::drift::tags_set;
+use super::drift_cause::agreement_after;
 use super::force;
 use super::input::Input;
 use super::report::Report;
@@ -15,12 +16,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::EniAttachmentStatus;
 use multi_eni_api::conditions::{self, ConditionUpdate, types};
 
-/// Makes the status that belongs to this step.
+/// Makes the step with the status that belongs to it.
 pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Step {
+    let agreement = agreement_after(input);
     let mut status = input.attachment.status.clone();
     let Report { phase, reason, message, attached, error, until, tells_nothing_new, is_silent, device_return } = report;
     if is_silent || tells_nothing_new && !status.conditions.is_empty() {
-        return Step { action, status, recheck: until, device_return };
+        return Step { action, status, recheck: until, device_return, agreement };
     }
     status.phase = phase;
     status.last_error = error.map(|mut error| {
@@ -109,7 +111,7 @@ pub(super) fn complete(input: &Input<'_>, action: Action, report: Report) -> Ste
         status.availability_zone = Some(eni.zone.to_string()).filter(|zone| !zone.is_empty());
         status.region = account_and_region::region_of(&eni.zone);
     }
-    Step { action, status, recheck: until, device_return }
+    Step { action, status, recheck: until, device_return, agreement }
 }
 
 fn has_no_generations(status: &EniAttachmentStatus) -> bool {

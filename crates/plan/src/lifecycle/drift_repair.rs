@@ -3,6 +3,7 @@
 
 use super::action::Action;
 use super::drift::to_be_changed;
+use super::drift_cause::cause;
 use super::in_place_change::Change;
 use super::input::Input;
 use super::repair_history::{ATTACHMENT, UNDONE_OFTEN, want};
@@ -40,7 +41,8 @@ pub(super) fn next(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment
     let soonest = wanted.iter().filter_map(|wanted| wanted.wait).min();
     match wanted.into_iter().find(|wanted| wanted.wait.is_none()) {
         Some(NeededChange { change, failure, .. }) => {
-            let modify = Action::Modify { eni: eni.id.clone(), change };
+            let cause = cause(input, eni, &change);
+            let modify = Action::Modify { eni: eni.id.clone(), change, cause };
             (failure.and_then(|failure| observe_first_after(failure, eni)).unwrap_or(modify), report)
         }
         None => match soonest {
@@ -53,7 +55,7 @@ pub(super) fn next(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment
 fn judged<'a>(input: &Input<'a>, change: Change) -> NeededChange<'a> {
     let (want, call_history) = (want(&change, input.spec), input.call_history);
     let failure = call_history.change_refused(&change, &want);
-    let undone = call_history.repairs.undone(change.attribute(), &want, input.now);
+    let undone = call_history.repairs.undone(change.attribute().name(), &want, input.now);
     let again = undone.map(|(_, again)| again).filter(|again| input.now < *again);
     let wait = failure.and_then(|failure| not_before_after(input, failure)).max(again);
     NeededChange { change, failure, undone: undone.is_some_and(|(count, _)| count >= UNDONE_OFTEN), wait }

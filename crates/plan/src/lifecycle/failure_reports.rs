@@ -4,7 +4,7 @@
 use super::advice::{FREE_ADDRESSES, advice, reason};
 use super::report::Report;
 use crate::api_time::whole_second;
-use crate::assign::INSTANCE_GONE;
+use crate::assign::{INSTANCE_GONE, LACKS_TYPE};
 use crate::attachment::{ENI_LOST, IN_PLACE, REPAIR_UNDONE};
 use crate::ec2_errors::{Call, Class};
 use crate::failure::{Failure, PASSING};
@@ -139,6 +139,11 @@ impl Report {
 
     pub(super) fn attach_failed(failure: &Failure) -> Self {
         Self::failed(Phase::Attaching, "Attaching", failure)
+    }
+
+    /// The Node has no label with its instance type.
+    pub(super) fn without_type(self) -> Self {
+        Self { message: format!("{}; {LACKS_TYPE}", self.message), ..self }
     }
 
     /// EC2 refused such an ENI on another instance of the type.

@@ -1,5 +1,6 @@
 //! A change in place of one ENI: of its security groups, its tags, or another attribute.
 
+use super::attribute::Attribute;
 use crate::connection_tracking::Words;
 use crate::ec2_errors::Call;
 use crate::observed::ObservedEni;
@@ -46,15 +47,15 @@ impl Change {
         }
     }
 
-    /// What the change sets, in one word: also the value of a label of a metric.
-    pub fn attribute(&self) -> &'static str {
+    /// What the change sets.
+    pub fn attribute(&self) -> Attribute {
         match self {
-            Self::DeleteOnTermination { .. } => "deleteOnTermination",
-            Self::Groups(_) => "securityGroups",
-            Self::Description(_) => "description",
-            Self::SourceDestCheck(_) => "sourceDestCheck",
-            Self::ConnectionTracking(_) => "connectionTracking",
-            Self::Tags(_) | Self::Untag(_) => "tags",
+            Self::DeleteOnTermination { .. } => Attribute::DeleteOnTermination,
+            Self::Groups(_) => Attribute::Groups,
+            Self::Description(_) => Attribute::Description,
+            Self::SourceDestCheck(_) => Attribute::SourceDestCheck,
+            Self::ConnectionTracking(_) => Attribute::ConnectionTracking,
+            Self::Tags(_) | Self::Untag(_) => Attribute::Tags,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The input of one step.
 
+use super::agreement::Agreement;
 use super::call_history::CallHistory;
 use crate::attachment::Attachment;
 use crate::gates::instance_type::{InstanceTypeGate, Subject};
@@ -44,6 +45,8 @@ pub struct Input<'a> {
     pub resync_took: SignedDuration,
     /// The known subnets and security groups.
     pub catalog: &'a Ec2Catalog,
+    /// What the step before this one found of the values that the NodeENI asks for. The default: nothing.
+    pub agreement: Agreement,
     /// This process's calls for the ENIAttachment.
     pub call_history: &'a CallHistory,
     /// The gate of the Region's quota of ENIs.

@@ -108,7 +108,7 @@ impl RepairHistory {
 
     /// Records that a change is sent.
     pub fn sends(&mut self, change: &Change, want: String, now: Timestamp) {
-        let attribute = change.attribute();
+        let attribute = change.attribute().name();
         let before = self.made.get(attribute).cloned();
         self.counts(attribute, change.action(), want.clone(), now);
         self.under_way = Some(Box::new(UnderWay { attribute, action: change.action(), want, before }));
@@ -175,7 +175,7 @@ impl RepairHistory {
     /// How a change to this value was refused.
     pub fn refused(&self, change: &Change, want: &str) -> Option<&Failure> {
         self.refused
-            .get(&(change.attribute(), change.action()))
+            .get(&(change.attribute().name(), change.action()))
             .filter(|(refused, _)| refused == want)
             .map(|(_, failure)| failure)
     }

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod advice;
+mod agreement;
 mod configured;
 mod device_return;
 mod drift_repair;

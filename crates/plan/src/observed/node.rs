@@ -33,6 +33,19 @@ pub enum Unattachable {
     OtherProvider(String),
 }
 
+impl Unattachable {
+    /// The label by which AWS marks such Nodes, with its value. Fargate and hybrid: EKS user guide; HyperPod: the label that
+    /// SageMaker's own add-ons select. None: the kind has none.
+    pub fn label(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Fargate => Some((COMPUTE_TYPE_LABEL, "fargate")),
+            Self::Hybrid => Some((COMPUTE_TYPE_LABEL, "hybrid")),
+            Self::HyperPod => Some(("sagemaker.amazonaws.com/compute-type", "hyperpod")),
+            Self::OtherProvider(_) => None,
+        }
+    }
+}
+
 /// The fields of a Node that the decisions need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedNode {
@@ -67,7 +80,7 @@ pub struct ObservedNode {
 /// For this time after its creation a Node without providerID or zone counts as joining the cluster.
 const JOINS_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
-/// The label with which EKS marks the Nodes of Auto Mode, with the value `auto`.
+/// The label with which EKS marks Nodes that are no ordinary instances. The Nodes of Auto Mode have the value `auto`.
 const COMPUTE_TYPE_LABEL: &str = "eks.amazonaws.com/compute-type";
 
 /// The well-known label of a Node's Availability Zone.

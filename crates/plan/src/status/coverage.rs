@@ -78,7 +78,7 @@ fn in_zone(why: &UnassignedReason) -> InZone {
         | UnassignedReason::IndexBeyondCard { .. }
         | UnassignedReason::TooManyAddresses { .. }
         | UnassignedReason::OutOfBounds(_)
-        | UnassignedReason::AttachRefused(_)
+        | UnassignedReason::AttachRefused { .. }
         | UnassignedReason::Replacing
         | UnassignedReason::AwaitingRollout => InZone::Covered,
     }

@@ -15,7 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Maximum number of entries in `status.attachments`.
 pub const MAX_ENTRIES: usize = 500;
 
-/// At most [`MAX_ENTRIES`] entries. If there are more ENIAttachments, those that are not ready come first.
+/// The number of entries of a list that cannot be whole. Such a NodeENI changes all the time, and the API server takes a tenth of a
+/// second of CPU for each write of an object with 500 entries (docs/performance.md).
+pub const SHORT_LIST: usize = 100;
+
+/// All entries, up to [`MAX_ENTRIES`]. If there are more ENIAttachments, [`SHORT_LIST`] entries: those that are not ready come first.
 pub(super) fn entries(
     previous: &NodeEniStatus,
     attachments: &[&Attachment],
@@ -23,19 +27,27 @@ pub(super) fn entries(
     mtu: Option<i32>,
     now: Timestamp,
 ) -> (Vec<AttachmentEntry>, usize) {
-    let mut chosen: Vec<&&Attachment> = attachments.iter().collect();
-    chosen.sort_by(|a, b| (&a.node, a.slot(), &a.name).cmp(&(&b.node, b.slot(), &b.name)));
-    if chosen.len() > MAX_ENTRIES {
-        chosen.sort_by_key(|attachment| conditions::is_true(&attachment.status.conditions, types::READY));
+    let is_short = attachments.len() > MAX_ENTRIES;
+    let comes_last =
+        |attachment: &Attachment| is_short && conditions::is_true(&attachment.status.conditions, types::READY);
+    let mut chosen: Vec<(bool, &Attachment)> =
+        attachments.iter().map(|attachment| (comes_last(attachment), *attachment)).collect();
+    let by_place = |(a_last, a): &(bool, &Attachment), (b_last, b): &(bool, &Attachment)| {
+        (a_last, &a.node, a.slot(), &a.name).cmp(&(b_last, &b.node, b.slot(), &b.name))
+    };
+    if is_short {
+        // Of thousands, only those that are kept are sorted.
+        chosen.select_nth_unstable_by(SHORT_LIST, by_place);
+        chosen.truncate(SHORT_LIST);
     }
-    let omitted = chosen.len().saturating_sub(MAX_ENTRIES);
-    chosen.truncate(MAX_ENTRIES);
+    chosen.sort_unstable_by(by_place);
+    let omitted = attachments.len() - chosen.len();
     let before: BTreeMap<(&str, Option<i32>, Option<&str>), &AttachmentEntry> = previous
         .attachments
         .iter()
         .map(|entry| ((entry.instance_id.as_str(), entry.device_index, entry.subnet_id.as_deref()), entry))
         .collect();
-    let list = chosen.into_iter().map(|attachment| {
+    let list = chosen.into_iter().map(|(_, attachment)| {
         let mut entry = AttachmentEntry { mtu, ..entry(attachment) };
         if has_current_report(attachment) {
             add_report(&mut entry, attachment);
@@ -115,6 +127,32 @@ fn add_report(entry: &mut AttachmentEntry, attachment: &Attachment) {
 mod tests {
     use super::*;
     use crate::assign::tests::{at, new_attachment};
+    use multi_eni_api::conditions::ConditionUpdate;
+
+    /// So many ENIAttachments, of which the last ones are not ready, in any order.
+    fn listed(number: usize, not_ready: usize) -> (Vec<String>, usize) {
+        let mut all: Vec<Attachment> = (0..number)
+            .map(|n| {
+                let mut attachment = new_attachment(&format!("n{n:04}"), 1, false);
+                let ready = ConditionUpdate::new(types::READY, n < number - not_ready, "Reason", "why");
+                conditions::set(&mut attachment.status.conditions, ready, None, at(0));
+                attachment
+            })
+            .collect();
+        all.reverse();
+        all.swap(0, number / 2);
+        let all: Vec<&Attachment> = all.iter().collect();
+        let (list, omitted) = entries(&NodeEniStatus::default(), &all, &|_| true, None, at(0));
+        (list.into_iter().map(|entry| entry.node_id).collect(), omitted)
+    }
+
+    #[test]
+    fn a_list_is_whole_or_short_with_those_first_that_are_not_ready() {
+        let nodes = |range: std::ops::Range<usize>| range.map(|n| format!("n{n:04}"));
+        assert_eq!(listed(MAX_ENTRIES, 3), (nodes(0..500).collect(), 0));
+        assert_eq!(listed(MAX_ENTRIES + 1, 3), (nodes(498..501).chain(nodes(0..97)).collect(), 401));
+        assert_eq!(listed(2_000, 150), (nodes(1_850..1_950).collect(), 1_900));
+    }
     use multi_eni_api::node_status::NodeStatus;
 
     /// The entry of an ENI whose NodeENI asks for DPDK and for a resource, with this report of the node agent.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 /// Every code that the simulator answers with of its own accord, sorted. A fault may answer with any other code.
 pub(super) const CODES: &[&str] = &[
     "AttachmentLimitExceeded",
+    "AuthFailure",
     "DryRunOperation",
     "FilterLimitExceeded",
     "IdempotentParameterMismatch",
@@ -132,6 +133,12 @@ impl ApiError {
     pub fn managed(id: &str) -> Self {
         let message = format!("The resource '{id}' is managed by 'eks.amazonaws.com', which alone may change it.");
         Self::new("OperationNotPermitted", message)
+    }
+
+    /// Refuses a change of a resource that another account has.
+    pub fn check_owner(other: Option<&str>) -> Result<(), Self> {
+        let message = "You do not have permission to access the specified resource.";
+        other.map_or(Ok(()), |_| Err(Self::new("AuthFailure", message)))
     }
 
     /// The attachment does not exist.

@@ -118,7 +118,8 @@ impl State {
                 return Err(ApiError::unauthorized_because(needed, why, record.number));
             }
         }
-        if let Some(unknown) = params.unknown(action.parameters) {
+        let not_yet = self.settings.unknown_parameters.iter().copied().find(|name| params.mentions(name));
+        if let Some(unknown) = params.unknown(action.parameters).or(not_yet) {
             return Err(ApiError::new("UnknownParameter", format!("The parameter {unknown} is not recognized")));
         }
         if params.flag("DryRun")? == Some(true) {

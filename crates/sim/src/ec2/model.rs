@@ -76,6 +76,8 @@ pub struct Eni {
     pub requester_managed: bool,
     /// Another AWS service manages the interface (`operator.managed`). Describes omit it unless they ask for managed resources.
     pub managed: bool,
+    /// The account that has the interface, if it is another one. It is shown, and this account may not change it.
+    pub other_owner: Option<String>,
     /// How answers show the interface.
     pub shape: Shape,
     /// The time of creation.

@@ -39,6 +39,8 @@ pub struct Settings {
     pub groups_per_interface: usize,
     /// A forced detach leaves its slot unusable until the instance stops: a later attachment there stays `attaching`.
     pub force_spoils_slot: bool,
+    /// Parameters that this endpoint does not know yet, although the simulator does: EC2 in an isolated Region may be older.
+    pub unknown_parameters: &'static [&'static str],
     /// The number of call records that are kept.
     pub records: usize,
     /// The seed of all IDs, delays and lags.
@@ -63,6 +65,7 @@ impl Default for Settings {
             unpaginated_limit: 1000,
             groups_per_interface: 5,
             force_spoils_slot: false,
+            unknown_parameters: &[],
             records: 100_000,
             seed: 1,
         }

@@ -130,6 +130,7 @@ def leave(eni, attachment):
     refused("InvalidNetworkInterfaceID.NotFound", delete, NetworkInterfaceId=GHOST_ENI)
     refused("InvalidParameterValue", delete, "currently in use", NetworkInterfaceId=eni)
     refused("InvalidParameterValue", delete, "currently in use", NetworkInterfaceId=ids["managed"])
+    refused("AuthFailure", delete, "permission to access", 401, NetworkInterfaceId=ids["others"])
     refused("MissingParameter", detach, AttachmentId="")
     refused("InvalidParameterValue", detach, "attachmentId", AttachmentId="x")
     refused("InvalidAttachmentID.NotFound", detach, AttachmentId=GHOST_ATTACHMENT)

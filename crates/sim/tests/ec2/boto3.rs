@@ -137,8 +137,7 @@ async fn boto3_meets_every_fault() {
 }
 
 /// Codes of `facts/ec2.md` that the simulator answers only by a fault. They include each code with an unusual HTTP status.
-const FAULT_CODES: [&str; 12] = [
-    "AuthFailure",
+const FAULT_CODES: [&str; 11] = [
     "DependencyViolation",
     "ExpiredToken",
     "IncorrectInstanceState",
@@ -216,6 +215,9 @@ fn refusing() -> (Ec2, Value) {
     ids["managed_attachment"] = attachment(0, 1).into();
     ids["primary_attachment"] = attachment(0, 0).into();
     ids["managed"] = managed.into();
+    let others = ec2.hand_create(SUBNET, &[]).unwrap();
+    ec2.hand_change(&others, |eni| eni.other_owner = Some("210987654321".to_owned())).unwrap();
+    ids["others"] = others.into();
     (ec2, ids)
 }
 

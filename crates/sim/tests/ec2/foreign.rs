@@ -43,6 +43,40 @@ async fn changes_of_managed_resources_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_interface_of_another_account_is_shown_and_not_changed() {
+    let ec2 = account(steady());
+    let (eni, free) = (create(&ec2).await, create(&ec2).await);
+    let on = attach(&ec2, &eni, NODE, "1").await;
+    for id in [&eni, &free] {
+        ec2.hand_change(id, |eni| eni.other_owner = Some("210987654321".to_owned())).unwrap();
+    }
+    let shown = ok(&ec2, "DescribeNetworkInterfaces", &[("NetworkInterfaceId.1", &eni)]).await;
+    assert_eq!(all(&shown, "ownerId"), ["210987654321"]);
+    let calls: [(&str, Pairs<'_>); 6] = [
+        ("AttachNetworkInterface", &[("NetworkInterfaceId", &free), ("InstanceId", NODE), ("DeviceIndex", "2")]),
+        ("DetachNetworkInterface", &[("AttachmentId", &on)]),
+        ("DeleteNetworkInterface", &[("NetworkInterfaceId", &free)]),
+        ("ModifyNetworkInterfaceAttribute", &[("NetworkInterfaceId", &eni), ("Description.Value", "x")]),
+        ("CreateTags", &[("ResourceId.1", &eni), ("Tag.1.Key", "a"), ("Tag.1.Value", "b")]),
+        ("DeleteTags", &[("ResourceId.1", &eni), ("Tag.1.Key", "a")]),
+    ];
+    for (action, pairs) in calls {
+        let (status, body) = raw(&ec2, action, pairs).await.unwrap();
+        assert_eq!((status, text(&body, "Code").as_str()), (401, "AuthFailure"), "{action}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_may_not_know_a_parameter_yet() {
+    let ec2 = account(Settings { unknown_parameters: &["IncludeManagedResources"], ..steady() });
+    let asked = [("IncludeManagedResources", "true")];
+    for action in ["DescribeInstances", "DescribeNetworkInterfaces"] {
+        assert_eq!(code(&ec2, action, &asked).await, "UnknownParameter", "{action}");
+        ok(&ec2, action, &[]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shared_subnet_shows_its_owner_and_no_tags() {
     let ec2 = account(steady());
     ec2.name_subnet(SUBNET, "storage").unwrap();

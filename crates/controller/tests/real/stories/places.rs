@@ -58,6 +58,7 @@ fn one_nodeeni_per_zone_and_nodes_that_can_have_no_eni() -> Result<(), Failure> 
     node(&environment, "fargate-1", &json!({ "providerID": "aws:///eu-central-1a/8c6e6b5f2a/fargate-ip-10-0-0-1" }))?;
     let (_, message) = environment.condition("zone-a", "NodesSupported", "False", SOON)?;
     assert!(message.contains("fargate-1") && message.contains("Fargate"), "{message}");
+    assert!(message.contains("key eks.amazonaws.com/compute-type, operator NotIn, values [fargate]"), "{message}");
     let (_, message) = environment.condition("zone-a", "Progressing", "True", SOON)?;
     assert!(message.contains("joining") && message.contains("providerID"), "{message}");
     environment.condition("zone-a", "Degraded", "False", SOON)?;
@@ -94,9 +95,10 @@ fn ipv6_only_subnets_prefixes_and_probes_over_ipv6() -> Result<(), Failure> {
     environment.kubectl(&["label", "node", "node1", "ng=multi-eni"])?;
     environment.apply(&nodeeni("only", &format!("subnetID: {IPV6_SUBNET}, deviceIndex: 1")))?;
     environment.apply(&nodeeni("delegated", &format!("subnetID: {SUBNET_A}, deviceIndex: 2, ipv6PrefixCount: 2")))?;
-    environment.attached(INSTANCE, &[1, 2], SOON)?;
-    wait(&environment, "only", "Ready")?;
-    wait(&environment, "delegated", "Ready")?;
+    let dual = format!("subnetID: {SUBNET_A}, deviceIndex: 3, ipv6AddressCount: 2, ipv4PrefixCount: 1");
+    environment.apply(&nodeeni("dual", &dual))?;
+    environment.attached(INSTANCE, &[1, 2, 3], SOON)?;
+    ["only", "delegated", "dual"].iter().try_for_each(|name| wait(&environment, name, "Ready").map(drop))?;
     let all = environment.get(&["eniattachments"])?["items"].clone();
     let status_of = |name: &str| {
         let items = all.as_array().into_iter().flatten();
@@ -106,13 +108,22 @@ fn ipv6_only_subnets_prefixes_and_probes_over_ipv6() -> Result<(), Failure> {
             .map(|item| item["status"].clone())
             .unwrap_or_default()
     };
-    let (only, delegated) = (status_of("only"), status_of("delegated"));
+    let (only, delegated, dual) = (status_of("only"), status_of("delegated"), status_of("dual"));
     environment.assert_eq("IPv4 addresses in the IPv6-only subnet", &only["privateIPs"], &Value::Null);
     assert!(only["ipv6Addresses"][0].as_str().is_some_and(|ip| ip.starts_with("2001:db8:0:6:")), "{only}");
     assert!(delegated["privateIPs"][0].is_string() && delegated["ipv6Addresses"].is_null(), "{delegated}");
     let prefixes: Vec<&str> =
         delegated["ipv6Prefixes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     assert!(prefixes.len() == 2 && prefixes.iter().all(|prefix| prefix.ends_with("/80")), "{delegated}");
+    let of_dual = |field: &str| {
+        let texts = dual[field].as_array().into_iter().flatten().filter_map(Value::as_str);
+        texts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    environment.assert_eq("IPv4 addresses beside a prefix", of_dual("privateIPs").len(), 1);
+    let (ipv6, ipv4) = (of_dual("ipv6Addresses"), of_dual("ipv4Prefixes"));
+    assert!(ipv6.len() == 2 && ipv6.iter().all(|ip| ip.starts_with("2001:db8:0:1:") && !ip.contains('/')), "{dual}");
+    assert!(ipv4.len() == 1 && ipv4.iter().all(|prefix| prefix.ends_with("/28")), "{dual}");
+    environment.assert_eq("IPv6 prefixes beside addresses", &dual["ipv6Prefixes"], &Value::Null);
 
     let [(ready, _), (metrics, text)] = environment.replicas[0].over_ipv6()?;
     environment.assert_eq("pages over IPv6", (ready, metrics), (200, 200));

@@ -4,6 +4,7 @@
 use super::*;
 use crate::nodeeni::SubnetRef;
 use crate::observed::{InstanceLimits, NotOnEc2, Unattachable};
+use serde_json::json;
 
 const OTHER_ZONE: &str = "subnet-00000003";
 const MISSING: &str = "subnet-0000dead";
@@ -64,6 +65,36 @@ fn a_missing_subnet_name_and_terms_without_a_subnet_mention_shared_subnets() {
     for why in why {
         assert!(why.sentence(at(100)).contains("shows none of its owner's tags"), "{why:?}");
     }
+}
+
+/// The sentence names a term that excludes such Nodes.
+#[test]
+fn each_kind_of_node_without_enis_can_be_excluded_by_its_label() {
+    for (what, key, value) in [
+        (Unattachable::Fargate, "eks.amazonaws.com/compute-type", "fargate"),
+        (Unattachable::Hybrid, "eks.amazonaws.com/compute-type", "hybrid"),
+        (Unattachable::HyperPod, "sagemaker.amazonaws.com/compute-type", "hyperpod"),
+    ] {
+        let sentence = UnassignedReason::Unsupported(what.clone()).sentence(at(0));
+        let term = format!("nodeSelectorTerms with key {key}, operator NotIn, values [{value}]");
+        assert!(sentence.ends_with(&term), "{sentence}");
+        let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
+        world.node.as_mut().unwrap().instance = Err(NotOnEc2::Never(what));
+        world.node.as_mut().unwrap().labels = [("ng", "multi-eni"), (key, value)].into();
+        assert_eq!(world.assign().refused.len(), 1, "selected by its label ng");
+        let not = json!({ "matchExpressions": [{ "key": key, "operator": "NotIn", "values": [value] }] });
+        let spec = json!({
+            "nodeSelector": { "ng": "multi-eni" }, "nodeSelectorTerms": [not], "subnetIDs": [SUBNET_A], "deviceIndex": 1,
+        });
+        let mut object = NodeENI::new("a", serde_json::from_value(spec).unwrap());
+        object.metadata.uid = Some("uid-a".to_owned());
+        world.nodeenis = vec![NodeEni::read(&object)];
+        assert_eq!(world.assign().refused, [], "{key}");
+    }
+    let other = UnassignedReason::Unsupported(Unattachable::OtherProvider("gce://a/b/c".into())).sentence(at(0));
+    assert!(other.ends_with("exclude it by its labels"), "{other}");
+    let auto = UnassignedReason::ManagedInstance { operator: None }.sentence(at(0));
+    assert!(auto.ends_with("key eks.amazonaws.com/compute-type, operator NotIn, values [auto]"), "{auto}");
 }
 
 #[test]

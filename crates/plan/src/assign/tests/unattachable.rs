@@ -88,6 +88,10 @@ fn an_eni_that_ec2_refuses_to_attach_is_deleted_and_created_again_only_after_a_c
         let assignment = world.assign();
         assert!(assignment.create.is_empty(), "{code}: {assignment:?}");
         assert_eq!(assignment.refused[0].why.reason(), "AttachRefused");
+        // The Node of these tests has no label with its type.
+        let is_of_a_type = matches!(code, "AttachmentLimitExceeded" | "InvalidInterface.IpAddressLimitExceeded");
+        let sentence = assignment.refused[0].why.sentence(world.now);
+        assert_eq!(sentence.contains("no label node.kubernetes.io/instance-type"), is_of_a_type, "{code}: {sentence}");
         // The ENIs on the instance change.
         if let Some(interfaces) = &mut world.interfaces {
             interfaces.enis.retain(|_| false);

@@ -38,6 +38,7 @@ fn explained(attachment: &Attachment) -> ExplainedAttachment {
         status: attachment.status.clone(),
         recheck: None,
         device_return: None,
+        agreement: lifecycle::Agreement::default(),
     };
     ExplainedAttachment { attachment: attachment.clone(), observation, step, changes: Vec::new() }
 }

@@ -73,6 +73,14 @@ impl Limit {
     }
 }
 
+/// Whether a limit of the instance type is the cause of this error of an Attach. DescribeInstanceTypes shows these limits.
+pub fn is_of_a_type(code: &str, text: &str) -> bool {
+    let is_count =
+        ["AttachmentLimitExceeded", "InvalidInterface.IpAddressLimitExceeded", "PrivateIpAddressLimitExceeded"];
+    let is_place = Message::IndexBeyondCard.is(code, text) || Message::NoSuchCard.is(code, text);
+    is_count.contains(&code) || is_place && !Message::SlotTaken.is(code, text)
+}
+
 /// Whether EC2 refused this Attach because the instance type has no such device index. An occupied index is another matter.
 pub fn is_of_an_index(failure: &Failure) -> bool {
     let (code, text) = (failure.code.as_str(), failure.message.as_str());

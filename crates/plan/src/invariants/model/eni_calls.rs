@@ -52,6 +52,7 @@ impl Model {
             home_shown: Some(self.now),
             resync_took: SignedDuration::ZERO,
             catalog: &self.catalog,
+            agreement: lifecycle::Agreement::default(),
             call_history: &call_history,
             quota: &QuotaGate::default(),
             instance_type: None,
@@ -88,7 +89,7 @@ impl Model {
                     }
                 }
             }
-            Action::Modify { eni, change } => self.modify(&eni, change),
+            Action::Modify { eni, change, .. } => self.modify(&eni, change),
             Action::Detach { eni, .. } => {
                 self.departures += 1;
                 self.enis.get_mut(&eni).unwrap().attachment = None;

@@ -27,7 +27,7 @@ fn send(world: &mut World, answer: impl Fn(&Change) -> Result<(), CallError>) ->
         }
         Err(error) => world.call_history.failed(change.call(), &error, world.now),
     }
-    Some(change.attribute())
+    Some(change.attribute().name())
 }
 
 #[test]

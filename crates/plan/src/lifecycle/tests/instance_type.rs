@@ -140,3 +140,24 @@ fn a_full_subnet_is_said_whether_or_not_another_node_tries_the_type() {
     assert_eq!(ready(&open).reason, "SubnetFull", "{open:?}");
     assert_eq!(closed.status, open.status);
 }
+
+/// Without the label the limits cannot be checked before the Create, and nothing else says so.
+#[test]
+fn a_refused_attach_says_that_the_node_has_no_type_label() {
+    let message = |kind: Option<&str>, code: &str, message: &str| {
+        let mut world = World::new(seen(None));
+        world.node.as_mut().unwrap().instance_type = kind.map(str::to_owned);
+        world.fail(Call::Attach, code, message);
+        ready(&world.step()).message.clone()
+    };
+    let says = |message: String| message.contains("no label node.kubernetes.io/instance-type");
+    let index = "Invalid device index 3 for network card 0 on m9.large";
+    let limits = [("AttachmentLimitExceeded", "Interface count 4 exceeds the limit"), ("InvalidParameterValue", index)];
+    for (code, words) in limits {
+        assert!(says(message(None, code, words)), "{code}");
+        assert!(!says(message(Some("m9.large"), code, words)), "{code}");
+    }
+    let taken = "Instance 'i-0123456789abcdef0' already has an interface attached at device index '1'.";
+    assert!(!says(message(None, "InvalidParameterValue", taken)));
+    assert!(!says(message(None, "UnauthorizedOperation", "no")));
+}

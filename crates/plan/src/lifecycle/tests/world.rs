@@ -47,6 +47,7 @@ pub(super) struct World {
     pub(super) observation: Observation,
     pub(super) spec: EniSpec,
     pub(super) call_history: CallHistory,
+    pub(super) agreement: Agreement,
     pub(super) instance: Option<InstanceObservation>,
     pub(super) unlooked: bool,
     pub(super) states_failure: Option<LookupFailure>,
@@ -79,6 +80,7 @@ impl World {
         eni_attachment.created = at(20);
         Self {
             call_history: CallHistory::made(at(10)),
+            agreement: Agreement::default(),
             attachment: eni_attachment,
             observation,
             spec: NodeEni::read(&NodeENI::new("a", spec)).spec.unwrap(),
@@ -121,6 +123,7 @@ impl World {
             report_outdated_since: self.report_outdated_since,
             resync_took: self.resync_took,
             catalog: &self.catalog,
+            agreement: self.agreement,
             call_history: &self.call_history,
             quota: &self.quota,
             instance_type: self.instance_type.as_ref().map(|(gate, subject)| (gate, *subject)),

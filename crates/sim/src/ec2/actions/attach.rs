@@ -22,6 +22,7 @@ pub(in crate::ec2) fn attach(state: &mut State, call: &Call) -> Result<Response,
 
     let mut eni = state.eni_known(eni_id)?;
     let instance = state.instances.get(instance_id).ok_or_else(|| ApiError::no_instance(instance_id))?;
+    ApiError::check_owner(eni.other_owner.as_deref())?;
     if let Some(managed) = [(eni.managed, eni_id), (instance.managed, instance_id)].iter().find(|(managed, _)| *managed)
     {
         return Err(ApiError::managed(managed.1));

@@ -284,6 +284,7 @@ fn allocate(
         connection_tracking: request.connection_tracking,
         requester_managed: false,
         managed: false,
+        other_owner: None,
         shape: Shape::default(),
         created: state.now,
         created_by: by,

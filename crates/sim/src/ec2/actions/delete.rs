@@ -15,6 +15,7 @@ pub(in crate::ec2) fn delete(state: &mut State, call: &Call) -> Result<Response,
     let id = call.params.required("NetworkInterfaceId")?;
     Kind::Eni.check(id)?;
     let mut eni = state.eni(id).cloned().ok_or_else(|| ApiError::no_eni(id))?;
+    ApiError::check_owner(eni.other_owner.as_deref())?;
     if eni.managed {
         return Err(ApiError::managed(id));
     }

@@ -125,7 +125,7 @@ pub(super) fn element(
         .with("availabilityZone", &eni.zone)
         .with_some("outpostArn", eni.outpost.as_ref())
         .with("description", &eni.description)
-        .with("ownerId", "123456789012")
+        .with("ownerId", eni.other_owner.as_deref().unwrap_or("123456789012"))
         .with("requesterManaged", eni.requester_managed)
         .with("status", status)
         .with("macAddress", &eni.mac_address)

@@ -26,6 +26,7 @@ pub(in crate::ec2) fn detach(state: &mut State, call: &Call) -> Result<Response,
             "The network interface at device index 0 and networkCard index 0 cannot be detached.",
         ));
     }
+    ApiError::check_owner(eni.other_owner.as_deref())?;
     if eni.managed {
         return Err(ApiError::managed(&eni.id));
     }

@@ -28,6 +28,7 @@ pub(in crate::ec2) fn modify(state: &mut State, call: &Call) -> Result<Response,
         return Err(ApiError::combination(format!("Exactly one attribute may be modified at a time, not {given:?}")));
     };
     let mut eni = state.eni_known(id)?;
+    ApiError::check_owner(eni.other_owner.as_deref())?;
     if eni.managed {
         return Err(ApiError::managed(id));
     }

@@ -65,7 +65,9 @@ fn tags_of(state: &State, id: &str) -> Result<BTreeMap<String, String>, ApiError
     match id.split_once('-').map(|(prefix, _)| prefix) {
         Some("eni") => {
             Kind::Eni.check(id)?;
-            Ok(state.eni_known(id)?.tags)
+            let eni = state.eni_known(id)?;
+            ApiError::check_owner(eni.other_owner.as_deref())?;
+            Ok(eni.tags)
         }
         Some("subnet") => Ok(state.subnets.get(id).ok_or_else(|| ApiError::no_subnet(id))?.subnet.tags.clone()),
         Some("sg") => Ok(state.groups.get(id).ok_or_else(|| ApiError::no_group(id))?.tags.clone()),

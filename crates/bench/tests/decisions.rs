@@ -1,0 +1,145 @@
+//! How many keys the controller decides for one event among hundreds of nodes, and what else runs meanwhile, in virtual time.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it needs")]
+
+use multi_eni_bench::workload::run_isolated;
+use multi_eni_bench::world::{World, nodes};
+use multi_eni_controller::http_server::Gauges;
+use multi_eni_sim::kube::FaultDecision;
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const NODES: u32 = 500;
+
+/// The kinds of keys whose number grows with the cluster.
+const KINDS: [&str; 3] = ["Node", "ENIAttachment", "NodeENI"];
+
+fn decided(gauges: &Gauges) -> [u64; 3] {
+    KINDS.map(|kind| gauges.reconciles(kind))
+}
+
+/// The decisions while so many seconds pass.
+async fn decided_within(world: &World, seconds: u64, before: [u64; 3]) -> [u64; 3] {
+    world.pass(seconds).await;
+    let after = decided(&world.gauges);
+    [after[0] - before[0], after[1] - before[1], after[2] - before[2]]
+}
+
+/// Changes a Node.
+fn change(world: &World, node: &str, change: impl FnOnce(&mut Value)) -> Result<(), String> {
+    let mut object = world.api.get(&nodes(), "", node).ok_or_else(|| format!("no Node {node}"))?;
+    change(&mut object);
+    world.api.replace(&nodes(), "", object).map(drop).map_err(|error| error.to_string())
+}
+
+/// A world of [`NODES`] nodes with two ENIs each, which is at rest.
+async fn at_rest() -> Result<World, String> {
+    let world = World::open(NODES, 0.8).await?;
+    (1..=2).try_for_each(|n| world.apply(n))?;
+    world.until_ready(2 * NODES).await?;
+    world.pass(300).await;
+    Ok(world)
+}
+
+#[test]
+fn an_event_decides_the_keys_that_it_concerns_and_a_resync_decides_none() {
+    let result = run_isolated(|| async {
+        let world = at_rest().await?;
+        let (before, orphans) = (decided(&world.gauges), world.gauges.reconciles("Orphans"));
+        let resyncs = decided_within(&world, 600, before).await;
+        let orphans = world.gauges.reconciles("Orphans") - orphans;
+
+        let before = decided(&world.gauges);
+        change(&world, "n7", |node| node["metadata"]["labels"]["team"] = "net".into())?;
+        let label = decided_within(&world, 120, before).await;
+
+        let enis = world.ec2.snapshot().enis;
+        let eni = enis.values().find(|eni| eni.client_token.is_some()).map(|eni| eni.id.clone()).ok_or("no ENI")?;
+        let before = decided(&world.gauges);
+        world.ec2.hand_change(&eni, |eni| eni.description = "by hand".to_owned()).map_err(|error| error.to_string())?;
+        let by_hand = decided_within(&world, 120, before).await;
+
+        let before = decided(&world.gauges);
+        world.join(NODES + 1)?;
+        let joined = decided_within(&world, 120, before).await;
+        world.close().await;
+        Ok((resyncs, orphans, label, by_hand, joined))
+    });
+    let (resyncs, orphans, label, by_hand, joined) = result.expect("the simulation fails");
+    assert_eq!(resyncs, [0, 0, 0], "ten resyncs at rest");
+    assert!((9..=11).contains(&orphans), "one judgement on orphans for each resync: {orphans}");
+    assert_eq!(label, [1, 2, 0], "a label that no NodeENI asks for: the Node and its two ENIAttachments");
+    assert!(by_hand[1] >= 1 && by_hand.iter().sum::<u64>() <= 6, "one ENI: {by_hand:?}");
+    // Two ENIs with all their calls, writes and statuses.
+    assert!(joined[0] >= 1 && joined.iter().all(|count| *count <= 40), "one Node that joins: {joined:?}");
+}
+
+/// Probes and the Lease are answered while thousands of keys are decided in one round.
+#[test]
+fn other_tasks_run_between_the_decisions_of_a_long_round() {
+    let result = run_isolated(|| async {
+        let mut world = at_rest().await?;
+        world.restart().await;
+        let sum = || decided(&world.gauges).iter().sum::<u64>();
+        let (mut most, mut before) = (0, sum());
+        // The timers of the controller end at whole milliseconds of virtual time, too. After each, this task runs in turns with the
+        // others.
+        for _ in 0..10_000 {
+            for _ in 0..40 {
+                tokio::task::yield_now().await;
+                let now = sum();
+                (most, before) = (most.max(now - before), now);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        world.close().await;
+        Ok((most, before))
+    });
+    let (most, all) = result.expect("the simulation fails");
+    assert!(all >= u64::from(3 * NODES), "every key is decided at the start of a process: {all}");
+    // 200 keys of a round, and the changes that tokio lets one task take in a turn (128), each with a round of its own.
+    assert!(most <= 400, "{most} decisions in one turn");
+}
+
+/// An ENIAttachment is written before the status of its NodeENI is computed, which reads the decisions of all Nodes.
+#[test]
+fn started_calls_go_out_before_nodeenis_are_decided() {
+    let result = run_isolated(|| async {
+        let world = World::open(3, 0.8).await?;
+        world.apply(1)?;
+        world.join_pool(9, "b")?;
+        world.until_ready(3).await?;
+        world.pass(130).await;
+        let created: Arc<Mutex<Vec<u64>>> = Arc::default();
+        let (seen, gauges) = (created.clone(), world.gauges.clone());
+        world.api.intercept(Box::new(move |info| {
+            if info.verb == "create" && info.resource == "eniattachments" {
+                seen.lock().unwrap().push(gauges.reconciles("NodeENI"));
+            }
+            match info.verb.as_str() {
+                "watch" => FaultDecision::Pass,
+                _ => FaultDecision::DelayAnswer(Duration::from_millis(5)),
+            }
+        }));
+        change(&world, "n9", |node| node["metadata"]["labels"]["pool"] = "a".into())?;
+        // The decisions up to a millisecond before the write.
+        let mut before = world.gauges.reconciles("NodeENI");
+        let mut waited = 0;
+        let at_write = loop {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            waited += 1;
+            match created.lock().unwrap().first() {
+                Some(at_write) => break *at_write,
+                None if waited > 10_000 => return Err("no ENIAttachment is written".to_owned()),
+                None => before = world.gauges.reconciles("NodeENI"),
+            }
+        };
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let after = world.gauges.reconciles("NodeENI");
+        world.close().await;
+        Ok((before, at_write, after))
+    });
+    let (before, at_write, after) = result.expect("the simulation fails");
+    assert_eq!(at_write, before, "a NodeENI is decided before the write");
+    assert!(after > at_write, "no NodeENI is decided in the same round, so the test shows nothing");
+}
