@@ -70,7 +70,14 @@ fn every_policy_agrees_with_the_service_authorization_reference() {
             }
         }
     }
-    assert_eq!(policies.len(), 12);
+    for partition in ["aws", "aws-cn", "aws-us-gov"] {
+        let args = ["--partition", partition, "--cluster-uid", UID, "--vpc", "vpc-0a1b2c3d4e5f60718", "-f", "-"];
+        let (policy, _) = printed(&args, BY_ID);
+        let text = policy.to_string();
+        assert_eq!(text.matches("arn:").count(), text.matches(&format!("arn:{partition}:ec2:")).count(), "{text}");
+        assert!(policies.insert(partition.to_owned(), policy).is_none());
+    }
+    assert_eq!(policies.len(), 15);
     assert_eq!(problems(&Value::Object(policies)), "");
 }
 
@@ -107,6 +114,16 @@ fn the_check_finds_mistakes() {
     ] {
         let found = problems(&json!({ "changed": policy }));
         assert!(found.lines().any(|line| line.contains(expected)), "{expected}: {found}");
+    }
+}
+
+#[test]
+fn another_partition_is_refused() {
+    for bad in ["aws-iso", "AWS", ""] {
+        let output = iam_policy(&["--partition", bad], "");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), [].as_slice()), "{stderr}");
+        assert!(stderr.contains("is not a partition: use aws, aws-cn or aws-us-gov"), "{stderr}");
     }
 }
 

@@ -6,7 +6,7 @@
 mod bounds;
 mod document;
 
-pub use bounds::{Bounds, ClusterUid, MalformedUid};
+pub use bounds::{Bounds, ClusterUid, MalformedUid, Partition, UnknownPartition};
 pub use document::{Policy, Statement};
 
 use crate::ec2_errors::Call;
@@ -27,10 +27,10 @@ pub const MAX_LENGTH: usize = 6144;
 
 /// The least policy within these bounds.
 pub fn policy(bounds: &Bounds) -> Policy {
-    let eni = arn("network-interface", "*");
+    let eni = arn(bounds, "network-interface", "*");
     let (create, tag, modify) = (Call::Create.action(), Call::Tag.action(), Call::Modify.action());
-    let subnets = arns("subnet", bounds.subnets.as_ref());
-    let groups = arns("security-group", bounds.security_groups.as_ref());
+    let subnets = arns(bounds, "subnet", bounds.subnets.as_ref());
+    let groups = arns(bounds, "security-group", bounds.security_groups.as_ref());
     Policy::of(vec![
         Statement::allow("Look", &DESCRIBES, vec!["*".to_owned()]),
         owner(
@@ -71,7 +71,7 @@ pub fn policy(bounds: &Bounds) -> Policy {
         Statement::allow(
             "InstancesOfAttachAndModify",
             &[Call::Attach.action(), Call::Detach.action(), modify],
-            vec![arn("instance", "*")],
+            vec![arn(bounds, "instance", "*")],
         ),
         in_vpc(bounds, Statement::allow("GroupsOfModify", &[modify], groups)),
     ])
@@ -89,20 +89,20 @@ fn owner(key: &str, bounds: &Bounds, statement: Statement) -> Statement {
 /// Limits a statement to the VPC, if it is known. Account and Region stay open: a shared subnet belongs to another account.
 fn in_vpc(bounds: &Bounds, statement: Statement) -> Statement {
     match &bounds.vpc {
-        Some(vpc) => statement.when("ArnLike", "ec2:Vpc".to_owned(), &arn("vpc", vpc.as_str())),
+        Some(vpc) => statement.when("ArnLike", "ec2:Vpc".to_owned(), &arn(bounds, "vpc", vpc.as_str())),
         None => statement,
     }
 }
 
-fn arns<'a, T: Display + 'a>(kind: &str, ids: Option<impl IntoIterator<Item = &'a T>>) -> Vec<String> {
+fn arns<'a, T: Display + 'a>(bounds: &Bounds, kind: &str, ids: Option<impl IntoIterator<Item = &'a T>>) -> Vec<String> {
     match ids {
-        Some(ids) => ids.into_iter().map(|id| arn(kind, &id.to_string())).collect(),
-        None => vec![arn(kind, "*")],
+        Some(ids) => ids.into_iter().map(|id| arn(bounds, kind, &id.to_string())).collect(),
+        None => vec![arn(bounds, kind, "*")],
     }
 }
 
-fn arn(kind: &str, id: &str) -> String {
-    format!("arn:aws:ec2:*:*:{kind}/{id}")
+fn arn(bounds: &Bounds, kind: &str, id: &str) -> String {
+    format!("arn:{}:ec2:*:*:{kind}/{id}", bounds.partition)
 }
 
 #[cfg(test)]
@@ -119,6 +119,7 @@ mod tests {
     fn bounds_reach_the_statements_that_support_them() {
         let uid = "0b9c0cb1-3a1f-4f5e-9d55-6a5ff4bd6a2b";
         let bounds = Bounds {
+            partition: Partition::Aws,
             cluster_uid: Some(ClusterUid::parse(uid).unwrap()),
             vpc: Some(VpcId::parse("vpc-0a1b2c3d4e5f60718").unwrap()),
             subnets: Some(BTreeSet::from([SubnetId::parse("subnet-0f59b4f14737be9ad").unwrap()])),
@@ -154,6 +155,24 @@ mod tests {
             ["arn:aws:ec2:*:*:security-group/sg-05da196f3314d4af8"]
         );
         assert_eq!(least.actions(), open.actions());
+    }
+
+    #[test]
+    fn every_arn_has_the_partition() {
+        let bounds = Bounds {
+            partition: Partition::AwsCn,
+            vpc: Some(VpcId::parse("vpc-0a1b2c3d4e5f60718").unwrap()),
+            ..Bounds::default()
+        };
+        let policy = policy(&bounds);
+        let arns: Vec<&str> = policy
+            .statements()
+            .iter()
+            .flat_map(|one| one.resources().iter().map(String::as_str).chain(one.condition("ArnLike", "ec2:Vpc")))
+            .filter(|text| *text != "*")
+            .collect();
+        assert_eq!(arns.len(), 11, "{arns:?}");
+        assert!(arns.iter().all(|arn| arn.starts_with("arn:aws-cn:ec2:")), "{arns:?}");
     }
 
     #[test]

@@ -3,23 +3,24 @@
 //! apart, have shown it. Too many orphans at once are not removed but reported, and an ENI on an instance without a Node is never
 //! touched.
 
+mod evidence;
 mod refused;
+mod removal_estimate;
 #[cfg(test)]
 mod tests;
 
+pub use evidence::{APART, ForeignUse, is_stranger, lone};
 pub use refused::Refusals;
+pub use removal_estimate::{Kept, Known, RemovalEstimates, Sightings, TooMany, estimates};
 
 use crate::counted::{part_of, verb};
 use crate::observed::{AttachmentState, ObservedEni};
 use crate::settings::Settings;
-use jiff::{SignedDuration, Timestamp};
+use evidence::{in_use_elsewhere, most_at_once};
+use jiff::Timestamp;
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names::TAG_NODEENI;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The time that must pass between the moment when an ENI is first suspected and the start of the resync that proves it an
-/// orphan. The resync must also begin this long after the last call of this process for the ENI.
-pub const APART: SignedDuration = SignedDuration::from_mins(3);
 
 /// An orphan to be detached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,20 +90,6 @@ pub struct Input<'a> {
     pub settings: &'a Settings,
 }
 
-/// Whether the tags of the ENI name an ENIAttachment that does not exist. `is_known`: whether an ENIAttachment with a UID exists.
-pub fn is_stranger(eni: &ObservedEni, is_known: impl Fn(&str) -> bool) -> bool {
-    eni.attachment_uid().is_some_and(|uid| !is_known(uid))
-}
-
-/// The ENIs of this cluster whose tags name an ENIAttachment that does not exist, and that no status names.
-pub fn lone<'a>(
-    owned: &'a [ObservedEni],
-    known: &'a BTreeSet<String>,
-    named: &'a BTreeSet<EniId>,
-) -> impl Iterator<Item = &'a ObservedEni> {
-    owned.iter().filter(|eni| is_stranger(eni, |uid| known.contains(uid)) && !named.contains(&eni.id))
-}
-
 /// Decides by the last complete resync. A suspect must be shown by a resync that began at least [`APART`] after the ENI was first
 /// suspected. An ENI without the tag of an ENIAttachment is not handled, because a user removed the tag.
 pub fn judge(input: Input<'_>) -> OrphanPlan {
@@ -125,13 +112,12 @@ pub fn judge(input: Input<'_>) -> OrphanPlan {
         })
         .collect();
     for eni in proven {
+        if in_use_elsewhere(eni, instances).is_some() {
+            out.foreign.push(eni.id.clone());
+            continue;
+        }
         match &eni.attachment {
-            // EC2 shows the ENI in use and no attachment, for example a branch interface.
-            None if eni.in_use_since.is_some() => out.foreign.push(eni.id.clone()),
             None => out.delete.push(eni.id.clone()),
-            Some(at) if !at.instance.as_ref().is_some_and(|instance| instances.contains(instance)) => {
-                out.foreign.push(eni.id.clone())
-            }
             Some(at) => {
                 let lasts = resync.duration_since(at.since);
                 let detach = match at.state {
@@ -149,7 +135,7 @@ pub fn judge(input: Input<'_>) -> OrphanPlan {
     }
     out.detach.retain(|detach| refused.allows(&detach.eni, now));
     out.delete.retain(|eni| refused.allows(eni, now));
-    let (removed, limit) = (out.detach.len() + out.delete.len(), settings.max_orphans.unwrap_or((all / 10).max(10)));
+    let (removed, limit) = (out.detach.len() + out.delete.len(), most_at_once(all, settings));
     if removed > limit {
         let of = |eni: &&ObservedEni| eni.tags.get(TAG_NODEENI).map(str::to_owned);
         out.brake = Some(DeletionBrake {

@@ -8,4 +8,5 @@
 
 pub mod clock;
 pub mod ec2;
+pub mod iam;
 pub mod kube;

@@ -10,6 +10,8 @@ mod describe;
 mod failures;
 #[path = "ec2/foreign.rs"]
 mod foreign;
+#[path = "ec2/iam.rs"]
+mod iam;
 #[path = "ec2/lifecycle.rs"]
 mod lifecycle;
 #[path = "ec2/messages.rs"]

@@ -2,10 +2,13 @@
 
 use multi_eni_api::ids::{SecurityGroupId, SubnetId, VpcId};
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// The bounds of a policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bounds {
+    /// The partition of the account. It is in every ARN.
+    pub partition: Partition,
     /// The cluster whose ENIs may be changed. None: the ENIs of every cluster with this controller.
     pub cluster_uid: Option<ClusterUid>,
     /// The VPC of the subnets and groups. None: every VPC.
@@ -14,6 +17,50 @@ pub struct Bounds {
     pub subnets: Option<BTreeSet<SubnetId>>,
     /// The security groups that ENIs may have. None: every group.
     pub security_groups: Option<BTreeSet<SecurityGroupId>>,
+}
+
+/// A part of AWS with accounts of its own: the second part of an ARN.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Partition {
+    /// The Regions outside of China and of GovCloud.
+    #[default]
+    Aws,
+    /// China.
+    AwsCn,
+    /// GovCloud.
+    AwsUsGov,
+}
+
+/// A text that is no partition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a partition: use aws, aws-cn or aws-us-gov")]
+pub struct UnknownPartition(String);
+
+impl Partition {
+    const ALL: [Self; 3] = [Self::Aws, Self::AwsCn, Self::AwsUsGov];
+
+    /// Parses the name of a partition.
+    ///
+    /// # Errors
+    /// [`UnknownPartition`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, UnknownPartition> {
+        let found = Self::ALL.into_iter().find(|partition| partition.name() == text);
+        found.ok_or_else(|| UnknownPartition(text.to_owned()))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::AwsCn => "aws-cn",
+            Self::AwsUsGov => "aws-us-gov",
+        }
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// The UID of the namespace kube-system: the value of the ownership tag.
@@ -54,6 +101,17 @@ mod tests {
         for bad in ["", "short", "${aws:username}", "0b9c0cb1*", "0b9c0cb1 3a1f"] {
             let words = ClusterUid::parse(bad).unwrap_err().to_string();
             assert!(words.contains("kubectl get namespace kube-system"), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_partition_is_one_of_three() {
+        for partition in Partition::ALL {
+            assert_eq!(Partition::parse(&partition.to_string()), Ok(partition));
+        }
+        for bad in ["", "AWS", "aws-iso", "aws:ec2", "*"] {
+            let words = Partition::parse(bad).unwrap_err().to_string();
+            assert!(words.ends_with("is not a partition: use aws, aws-cn or aws-us-gov"), "{words}");
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::attachment::Attachment;
 use crate::observed::{AttachmentState, ObservedAttachment, ObservedEni};
 use jiff::Timestamp;
 use multi_eni_api::conditions::{self, types};
+use multi_eni_api::names::TAG_CLUSTER;
 
 /// Whether this ENI is to be adopted. This ENIAttachment must name the ENI, the ENI must still carry the tags of its
 /// former owner, and it must be on no other instance.
@@ -95,7 +96,12 @@ pub(super) fn take_over(input: &Input<'_>, eni: &ObservedEni) -> (Action, Report
     if let Some(rival) = comes_before(input, eni) {
         return yields(input, eni, rival);
     }
-    let change = Change::Tags(tags(input.cluster, input.attachment));
+    let mut tags = tags(input.cluster, input.attachment);
+    if eni.is_of(input.cluster) {
+        // The IAM policy permits no call that names the ownership tag of an ENI that has it.
+        tags.remove(TAG_CLUSTER);
+    }
+    let change = Change::Tags(tags);
     let failure = input.call_history.change_refused(&change, &want(&change, input.spec));
     let report = match eni.attachment.as_ref().filter(|at| was_ready_there(input, at)) {
         Some(at) => Report::ready(eni, at, failure),

@@ -16,7 +16,7 @@ use super::buckets::Withdrawal;
 use super::call_log::{CallRecord, Outcome};
 use super::faults::{Fault, FaultRule, Faults, Incoming};
 use super::model::Snapshot;
-use super::observer::Observer;
+use super::observer::{IamObserver, Observer};
 use super::settings::Settings;
 use super::state::State;
 use crate::clock::SimClock;
@@ -112,6 +112,11 @@ impl Ec2 {
     /// Reports every change and every call from now on to `observer`.
     pub fn observe(&self, observer: Observer) {
         self.with(|state| state.observer = Some(observer));
+    }
+
+    /// Reports what IAM sees of each call from now on, before the call takes effect. [`super::LEFT_OUT`] is what is not reported.
+    pub fn observe_iam(&self, observer: IamObserver) {
+        self.with(|state| state.iam_observer = Some(observer));
     }
 
     /// Removes all fault rules and the fault source. Attachments that a fault made stuck stay stuck.

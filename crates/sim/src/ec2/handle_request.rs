@@ -15,6 +15,7 @@ use super::buckets::Withdrawal;
 use super::call_log::{self, CallRecord, Outcome};
 use super::faults::{Fault, Incoming};
 use super::filters;
+use super::iam_requests;
 use super::in_flight::{InFlight, PendingReply, Reply};
 use super::observer::By;
 use super::params::Params;
@@ -111,6 +112,10 @@ impl State {
             if !self.token_buckets.take(rules, &withdrawal, self.now) {
                 return Err(ApiError::throttled());
             }
+        }
+        if let Some(mut observer) = self.iam_observer.take() {
+            observer(iam_requests::of(self, &record.action, &params));
+            self.iam_observer = Some(observer);
         }
         let tags_too = record.action == "CreateNetworkInterface" && params.mentions("TagSpecification");
         for needed in [Some(record.action.as_str()), tags_too.then_some("CreateTags")].into_iter().flatten() {

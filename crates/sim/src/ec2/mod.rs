@@ -10,7 +10,7 @@
 //! - The account: `account` (the handle [`Ec2`]), `state`, `model`, `setup`, `by_hand`, `foreign`, `catalog`, `settings`.
 //! - A request: `http`, `handle_request`, `in_flight`, `params`, `actions`, `filters`, `pages`, `xml`, `api_error`.
 //! - What EC2 does besides: `addresses`, `buckets`, `client_tokens`, `history` (eventual consistency), `ids`, `rng`.
-//! - What tests control and read: `faults`, `observer`, `call_log`.
+//! - What tests control and read: `faults`, `observer`, `call_log`, `iam_requests`.
 
 mod account;
 mod actions;
@@ -27,6 +27,7 @@ mod foreign;
 mod handle_request;
 mod history;
 mod http;
+mod iam_requests;
 mod ids;
 mod in_flight;
 mod model;
@@ -46,10 +47,11 @@ pub use self::faults::{Fault, FaultRule, FaultSource, Incoming, Loss};
 pub use self::foreign::Foreign;
 pub use self::handle_request::form_request;
 pub use self::http::LostAnswer;
+pub use self::iam_requests::LEFT_OUT;
 pub use self::model::{
     Attachment, AttachmentStatus, ConnectionTracking, Creator, Eni, Instance, InstanceState, SecurityGroup, Shape,
     Snapshot, Stuck, Subnet,
 };
-pub use self::observer::{By, Happening, Observer};
+pub use self::observer::{By, Happening, IamObserver, Observer};
 pub use self::settings::{Buckets, Settings};
 pub use self::setup_error::WorldError;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::call_log::CallRecord;
 use super::model::Eni;
+use crate::iam::Request;
 
 /// The origin of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,3 +37,6 @@ pub enum Happening<'a> {
 
 /// Receives all events in order, while the account is locked. It must not call methods of the account.
 pub type Observer = Box<dyn FnMut(Timestamp, &Happening<'_>) + Send>;
+
+/// Receives what IAM sees of each call, while the account is locked. It must not call methods of the account.
+pub type IamObserver = Box<dyn FnMut(Vec<Request>) + Send>;

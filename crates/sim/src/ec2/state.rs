@@ -21,7 +21,7 @@ use super::history::{History, View};
 use super::ids::Ids;
 use super::in_flight::InFlight;
 use super::model::{AttachmentStatus, Eni, Instance, InstanceState, SecurityGroup, Snapshot, Subnet};
-use super::observer::{By, Happening, Observer};
+use super::observer::{By, Happening, IamObserver, Observer};
 use super::rng::Rng;
 use super::settings::Settings;
 use crate::clock::SimClock;
@@ -51,6 +51,7 @@ pub(super) struct State {
     pub denied: BTreeMap<String, String>,
     pub call_log: CallLog,
     pub observer: Option<Observer>,
+    pub iam_observer: Option<IamObserver>,
     /// The origin of the changes that are being made, for the observer.
     pub by: By,
     enis: BTreeMap<String, Eni>,
@@ -101,6 +102,7 @@ impl State {
             faults: Faults::default(),
             denied: BTreeMap::new(),
             observer: None,
+            iam_observer: None,
             by: By::Hand,
             enis: BTreeMap::new(),
             by_attachment: BTreeMap::new(),

@@ -1,14 +1,16 @@
 //! The command `multi-eni drain`: removes the ENIs of this cluster, or of one NodeENI. It deletes NodeENIs on the API server, as
 //! `kubectl delete` does, and waits until the running controller has detached and deleted the ENIs. It makes no change on EC2.
 //!
-//! `removal.rs`, `left.rs`, `verdict.rs` and `text.rs` decide over plain data; `run.rs`, `watches.rs`, `leader.rs` and
-//! `ec2_audit.rs` read and write.
+//! `removal.rs`, `orphans.rs`, `left.rs`, `verdict.rs` and `text.rs` decide over plain data; `run.rs`, `watches.rs`, `leader.rs`,
+//! `nodes.rs` and `ec2_audit.rs` read and write.
 
 mod ec2_audit;
 mod leader;
 mod left;
 mod listing;
+mod nodes;
 mod objects;
+mod orphans;
 mod removal;
 mod run;
 mod text;
@@ -22,9 +24,10 @@ use crate::logs::{self, Format};
 use jiff::SignedDuration;
 use miette::miette;
 use removal::Scope;
-use run::Drain;
+use run::{Deadline, Drain};
 use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
+use tokio::runtime::Runtime;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Flags {
@@ -40,7 +43,7 @@ pub(super) struct Flags {
     #[arg(long)]
     dry_run: bool,
 
-    /// How long to wait for the removal. The deletion goes on in the cluster after that
+    /// How long to wait for the removal, orphans included. The deletion goes on in the cluster after that
     #[arg(long, default_value = "10m", value_parser = seconds)]
     timeout: SignedDuration,
 
@@ -76,26 +79,21 @@ pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
     // Nothing is changed yet, so a signal may end the process as usual.
     let mut drain = runtime.block_on(Drain::begin(scope, !flags.checks.no_audit)).map_err(|why| miette!("{why}"))?;
     if drain.removal.is_over() {
-        say(&text::nothing_to_do(&drain.removal));
-        let status = runtime.block_on(drain.finish(verdict::End::Complete));
-        return Ok(ExitCode::from(status.max(verdict::nothing_named(&drain.removal.scope))));
+        return only_orphans(&runtime, &mut drain, &flags);
     }
     say(&drain.announcement());
     let mut leads = true;
-    if !flags.checks.no_leader_check {
-        let leader = runtime.block_on(drain.leader(flags.namespace.as_deref().filter(|name| !name.is_empty())));
-        match leader.map_err(|why| miette!("{why}"))? {
-            leader::Leader::Leads(holder) => say(&format!("The controller that removes them: {holder}.\n")),
-            leader::Leader::Nobody(why) if flags.dry_run => {
-                leads = false;
-                say(&text::nobody_leads(&why));
-            }
-            leader::Leader::Nobody(why) => {
-                return Err(miette!(
-                    "no controller leads, so no ENI would be detached: {why}. Nothing was deleted. Start the controller, or give \
-                     the namespace of its Lease with --namespace; for one that runs without --leader-elect use --no-leader-check"
-                ));
-            }
+    match leader(&runtime, &drain, &flags)? {
+        None => {}
+        Some(why) if flags.dry_run => {
+            leads = false;
+            say(&text::nobody_leads(&why));
+        }
+        Some(why) => {
+            return Err(miette!(
+                "no controller leads, so no ENI would be detached: {why}. Nothing was deleted. Start the controller, or give the \
+                 namespace of its Lease with --namespace; for one that runs without --leader-elect use --no-leader-check"
+            ));
         }
     }
     if flags.dry_run {
@@ -118,6 +116,50 @@ pub(super) fn run(flags: Flags) -> miette::Result<ExitCode> {
             }
         }
     })
+}
+
+/// Looks for the controller and names it. Returns why there is none. With `--no-leader-check` nobody looks.
+fn leader(runtime: &Runtime, drain: &Drain, flags: &Flags) -> miette::Result<Option<String>> {
+    if flags.checks.no_leader_check {
+        return Ok(None);
+    }
+    let namespace = flags.namespace.as_deref().filter(|name| !name.is_empty());
+    match runtime.block_on(drain.leader(namespace)).map_err(|why| miette!("{why}"))? {
+        leader::Leader::Leads(holder) => {
+            say(&format!("The controller that removes them: {holder}.\n"));
+            Ok(None)
+        }
+        leader::Leader::Nobody(why) => Ok(Some(why)),
+    }
+}
+
+/// The API server has nothing to remove. Waits for the controller if EC2 shows orphans that it removes by itself.
+fn only_orphans(runtime: &Runtime, drain: &mut Drain, flags: &Flags) -> miette::Result<ExitCode> {
+    say(&text::nothing_to_do(&drain.removal));
+    let has_orphans = drain.has_orphans();
+    say(&drain.orphans_announcement());
+    let mut deadline = None;
+    if has_orphans && !flags.dry_run {
+        match leader(runtime, drain, flags)? {
+            None => deadline = Some(Deadline::after(flags.timeout)),
+            Some(why) => say(&orphans::nobody_leads(&why)),
+        }
+    }
+    let status = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = interrupted() => {
+                if has_orphans {
+                    say(&orphans::interrupted());
+                }
+                130
+            }
+            status = drain.finish(verdict::End::Complete, deadline) => {
+                status.max(verdict::nothing_named(&drain.removal.scope, has_orphans))
+            }
+        }
+    });
+    Ok(ExitCode::from(status))
 }
 
 /// Asks the user on the terminal.

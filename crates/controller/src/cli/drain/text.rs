@@ -233,6 +233,7 @@ mod tests {
     use super::super::removal::tests::{attachment, begun};
     use super::*;
     use crate::watch::Watched;
+    use multi_eni_api::ids::EniId;
 
     #[test]
     fn it_says_beforehand_what_it_removes() {
@@ -318,7 +319,7 @@ mod tests {
     #[test]
     fn the_audit_names_each_eni_with_its_state_and_what_to_do() {
         let eni = LeftEni {
-            id: "eni-1".into(),
+            id: EniId::parse("eni-0aaaaaaaaaaaaaaa1").unwrap(),
             nodeeni: "a".into(),
             node: "n1".into(),
             state: "available".into(),
@@ -328,7 +329,7 @@ mod tests {
         let made = Audit::Made { left: vec![eni], without_id: 0 };
         assert_eq!(
             audit(&scope, &made),
-            "EC2 still shows 1 ENI with the tag of this cluster and of NodeENI a:\n  eni-1: available (NodeENI a, node n1); \
+            "EC2 still shows 1 ENI with the tag of this cluster and of NodeENI a:\n  eni-0aaaaaaaaaaaaaaa1: available (NodeENI a, node n1); \
              delete it\n"
         );
         let clean = Audit::Made { left: Vec::new(), without_id: 0 };

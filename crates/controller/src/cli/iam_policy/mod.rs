@@ -8,7 +8,7 @@ use super::output::print;
 use crate::nodeeni_file;
 use miette::{IntoDiagnostic, miette};
 use multi_eni_api::ids::VpcId;
-use multi_eni_plan::iam_policy::{self, Bounds, ClusterUid, Policy};
+use multi_eni_plan::iam_policy::{self, Bounds, ClusterUid, Partition, Policy};
 use named::Named;
 use refusal::NodeEniSchema;
 use serde_json::Value;
@@ -25,6 +25,10 @@ pub(super) struct Flags {
     /// ID of a VPC. Limits subnets, security groups and ENIs to this VPC; instances cannot be limited so
     #[arg(long, value_name = "ID", value_parser = VpcId::parse)]
     vpc: Option<VpcId>,
+
+    /// The partition of the account: aws, aws-cn (China) or aws-us-gov (GovCloud)
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = Partition::parse)]
+    partition: Partition,
 
     /// A file of NodeENIs (- for standard input). Limits subnets and security groups to the IDs that they name. May be given
     /// several times
@@ -61,7 +65,12 @@ fn text(policy: &Policy) -> miette::Result<String> {
 
 /// The policy, and what it could not be limited to.
 fn policy(flags: &Flags, objects: &[Value]) -> Result<(Policy, Vec<String>), String> {
-    let mut bounds = Bounds { cluster_uid: flags.cluster_uid.clone(), vpc: flags.vpc.clone(), ..Bounds::default() };
+    let mut bounds = Bounds {
+        partition: flags.partition,
+        cluster_uid: flags.cluster_uid.clone(),
+        vpc: flags.vpc.clone(),
+        ..Bounds::default()
+    };
     let mut warnings = Vec::new();
     if bounds.vpc.is_some() {
         warnings.push(

@@ -135,6 +135,14 @@ impl Account {
         arrived
     }
 
+    /// Withdraws the permission for all other actions, as an IAM policy does that names only these. `clear_faults` gives it back.
+    pub fn permit_only(&self, actions: BTreeSet<String>) {
+        self.ec2.set_fault_source(move |call| {
+            let denied = Fault::Fail { code: "UnauthorizedOperation".to_owned(), status: None };
+            (!actions.contains(&call.action)).then_some(denied)
+        });
+    }
+
     /// The last calls, one per line, for the report of a failure.
     pub fn tail(&self) -> String {
         let calls = self.ec2.calls();

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::account::{Account, NODE_SUBNET, ZONE};
+use super::account::{Account, NODE_SUBNET, VPC, ZONE};
+use super::iam::Iam;
 use super::{ControlPlane, ControllerProcess, Failure};
 
 /// Timeout of a step, unless the story has its own.
@@ -21,6 +22,7 @@ pub struct Environment {
     pub replicas: Vec<ControllerProcess>,
     pub account: Account,
     pub plane: ControlPlane,
+    pub iam: Iam,
     kubeconfig: PathBuf,
     started: usize,
 }
@@ -38,7 +40,10 @@ impl Environment {
         plane.apply(&rendered)?.success()?;
         plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?.success()?;
         let kubeconfig = plane.kubeconfig_for_service_account(NAMESPACE, "multi-eni")?;
-        Ok(Self { replicas: Vec::new(), account: Account::open()?, plane, kubeconfig, started: 0 })
+        let account = Account::open()?;
+        let uid = ["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"];
+        let iam = Iam::of_cluster(&account.ec2, plane.kubectl(&uid)?.success()?.trim(), VPC)?;
+        Ok(Self { replicas: Vec::new(), account, plane, iam, kubeconfig, started: 0 })
     }
 
     /// Installs the chart and starts one replica, which is ready.

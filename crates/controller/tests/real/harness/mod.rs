@@ -5,6 +5,7 @@ pub mod account;
 mod collector;
 mod controller;
 mod environment;
+mod iam;
 mod least_rights;
 pub mod prometheus;
 pub mod rights;

@@ -62,6 +62,7 @@ fn nodeeni(environment: &Environment, name: &str, spec: Value, entries: &[Value]
 }
 
 fn nodes(environment: &Environment) -> Result<(), Failure> {
+    environment.iam.permit_migration()?;
     for (number, instance) in (1..).zip(INSTANCES) {
         environment.node(&format!("node{number}"), instance)?;
         environment.kubectl(&["label", "node", &format!("node{number}"), "ng=multi-eni"])?;

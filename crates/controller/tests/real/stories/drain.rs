@@ -1,5 +1,7 @@
 //! `multi-eni drain`, with the rights of the chart's hook: it removes what it says, waits for the controller, and audits EC2.
 
+use super::drain_hook::{Hook, words};
+use super::drain_orphans::those_that_the_controller_never_removes;
 use super::nodeeni;
 use super::plan::multi_eni;
 use crate::harness::account::{GROUP, SUBNET_A, SUBNET_B};
@@ -8,39 +10,21 @@ use multi_eni_sim::ec2::Fault;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const INSTANCES: [&str; 3] = ["i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2", "i-0aaaaaaaaaaaaaaa3"];
-
-/// The manifests of the chart's hook.
-fn hook(environment: &Environment) -> Result<String, Failure> {
-    let set = "drainOnUninstall.enabled=true,drainOnUninstall.audit=true";
-    let only = ["--set", set, "--show-only", "templates/drain-on-uninstall.yaml"];
-    Ok(environment.plane.helm_template("multi-eni", "multi-eni", &only)?)
-}
-
-/// Creates the ServiceAccount of the chart's hook with its rights. Returns its kubeconfig.
-fn hook_account(environment: &Environment) -> Result<PathBuf, Failure> {
-    let hook = hook(environment)?;
-    for words in ["helm.sh/hook: pre-delete", "- --yes", "- --timeout=4m"] {
-        assert!(hook.contains(words), "{words:?} is not in the hook:\n{hook}");
-    }
-    environment.apply(&hook)?;
-    Ok(environment.plane.kubeconfig_for_service_account("multi-eni", "multi-eni-drain")?)
-}
+pub(super) const INSTANCES: [&str; 3] = ["i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2", "i-0aaaaaaaaaaaaaaa3"];
 
 /// Runs `multi-eni drain` without a terminal. Returns the exit code and all output, with single spaces instead of line breaks.
-fn drain(environment: &Environment, kubeconfig: &Path, args: &[&str]) -> Result<(i32, String), Failure> {
+pub(super) fn drain(environment: &Environment, kubeconfig: &Path, args: &[&str]) -> Result<(i32, String), Failure> {
     let (code, out, err) = multi_eni(environment, kubeconfig, &[&["drain"], args].concat(), "")?;
-    let words = out.split_whitespace().chain(err.split_whitespace()).filter(|word| !matches!(*word, "│" | "|"));
-    Ok((code, words.collect::<Vec<_>>().join(" ")))
+    Ok((code, words(&format!("{out}\n{err}"))))
 }
 
-/// The same as the hook runs it: with the namespace of the release.
-fn as_hook(environment: &Environment, account: &Path, args: &[&str]) -> Result<(i32, String), Failure> {
+/// The same with the rights of the hook, and with the namespace of the release.
+pub(super) fn as_hook(environment: &Environment, account: &Path, args: &[&str]) -> Result<(i32, String), Failure> {
     drain(environment, account, &[args, &["--namespace", "multi-eni"]].concat())
 }
 
 #[track_caller]
-fn says(environment: &Environment, found: &(i32, String), code: i32, all: &[&str]) {
+pub(super) fn says(environment: &Environment, found: &(i32, String), code: i32, all: &[&str]) {
     environment.assert_eq(&format!("exit code: {}", found.1), found.0, code);
     for words in all {
         assert!(found.1.contains(words), "{words:?} is not in {}", found.1);
@@ -59,7 +43,7 @@ fn with_path(kubeconfig: &Path, path: &str) -> Result<PathBuf, Failure> {
 }
 
 /// Nodes with a label, and a NodeENI that gives each an ENI.
-fn nodes(environment: &Environment, number: usize) -> Result<(), Failure> {
+pub(super) fn nodes(environment: &Environment, number: usize) -> Result<(), Failure> {
     for (number, instance) in (1..=number).zip(INSTANCES) {
         environment.node(&format!("node{number}"), instance)?;
     }
@@ -76,7 +60,8 @@ fn one(name: &str, subnet: &str, index: u32) -> String {
 #[test]
 fn one_nodeeni_and_then_everything_is_removed() -> Result<(), Failure> {
     let environment = Environment::with_a_controller()?;
-    let account = hook_account(&environment)?;
+    let hook = Hook::install(&environment, true)?;
+    let account = hook.account.clone();
     nodes(&environment, 3)?;
     environment.apply(&one("two", SUBNET_B, 2))?;
     for instance in INSTANCES {
@@ -100,7 +85,8 @@ fn one_nodeeni_and_then_everything_is_removed() -> Result<(), Failure> {
     }
     environment.assert_eq("NodeENIs", environment.names("nodeenis")?.len(), 1);
 
-    let ended = as_hook(&environment, &account, &["--yes"])?;
+    // As the chart renders it.
+    let ended = hook.run(true)?;
     says(&environment, &ended, 0, &["3 of 3 ENIs are gone", "EC2 shows no ENI with the tag of this cluster."]);
     environment.assert_eq("ENIs", environment.account.ours().len(), 0);
     environment.assert_eq("objects", environment.names("nodeenis,eniattachments")?, Vec::new());
@@ -110,6 +96,7 @@ fn one_nodeeni_and_then_everything_is_removed() -> Result<(), Failure> {
     let unknown = as_hook(&environment, &account, &["--nodeeni", "one"])?;
     let words = ["There is no NodeENI one and no ENIAttachment of it; the cluster has none. Nothing was deleted."];
     says(&environment, &unknown, 1, &[words.as_slice(), &["EC2 shows no ENI with the tag of this cluster"]].concat());
+    those_that_the_controller_never_removes(&environment, &hook)?;
     // The hook must not stop helm uninstall when the CRDs are gone already.
     let crds = ["nodeenis.networking.k8s.aws", "eniattachments.networking.k8s.aws"];
     environment.kubectl(&[&["delete", "crd"], crds.as_slice()].concat())?;
@@ -117,7 +104,7 @@ fn one_nodeeni_and_then_everything_is_removed() -> Result<(), Failure> {
     says(&environment, &again, 0, &["Nothing to do", "EC2 shows no ENI with the tag of this cluster"]);
 
     // The hook has the rights that it uses, and no others.
-    let rights = rights::granted_by(&hook(&environment)?)?;
+    let rights = rights::granted_by(&hook.manifests)?;
     let requests = environment.plane.requests_of("multi-eni", "multi-eni-drain")?;
     assert!(rights.len() > 5, "{rights:#?}");
     environment.assert_eq("requests that are not granted", rights::not_covered(&rights, &requests), Vec::new());
@@ -129,9 +116,28 @@ fn one_nodeeni_and_then_everything_is_removed() -> Result<(), Failure> {
 }
 
 #[test]
+fn the_hook_as_rendered_by_default_needs_no_aws_credentials() -> Result<(), Failure> {
+    let environment = Environment::with_a_controller()?;
+    let hook = Hook::install(&environment, false)?;
+    nodes(&environment, 1)?;
+    environment.attached(INSTANCES[0], &[1], SOON)?;
+    let ended = hook.run(false)?;
+    says(&environment, &ended, 0, &["1 of 1 ENI is gone"]);
+    environment.clean(Duration::from_secs(1))?;
+    let rights = rights::granted_by(&hook.manifests)?;
+    let requests = environment.plane.requests_of("multi-eni", "multi-eni-drain")?;
+    environment.assert_eq("requests that are not granted", rights::not_covered(&rights, &requests), Vec::new());
+    let is_used = |right: &&rights::Right| requests.iter().any(|request| right.covers(request));
+    let unused: Vec<&rights::Right> = rights.iter().filter(|right| !is_used(right)).collect();
+    environment.assert_eq("rights that nothing uses", unused, Vec::new());
+    environment.passed();
+    Ok(())
+}
+
+#[test]
 fn an_eni_that_ec2_does_not_delete_is_named_with_its_reason() -> Result<(), Failure> {
     let environment = Environment::with_a_controller()?;
-    let account = hook_account(&environment)?;
+    let account = Hook::install(&environment, true)?.account;
     nodes(&environment, 2)?;
     environment.attached(INSTANCES[0], &[1], SOON)?;
     environment.attached(INSTANCES[1], &[1], SOON)?;

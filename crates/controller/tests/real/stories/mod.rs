@@ -10,6 +10,8 @@ mod crash_late;
 mod crd;
 mod device_return;
 mod drain;
+mod drain_hook;
+mod drain_orphans;
 mod ec2_errors;
 mod failover;
 mod fifty;

@@ -1,13 +1,14 @@
-//! `multi-eni plan` with exactly the rights that docs/reference/plan.md documents: they suffice, and without any one of them the
-//! command fails and says which right is missing.
+//! `multi-eni plan` with exactly the rights that docs/reference/plan.md documents, on the API server and on EC2: they suffice, and
+//! without any one of them the command fails and says which right is missing.
 
 use super::nodeeni;
-use super::plan::multi_eni;
+use super::plan::{multi_eni, reader};
 use crate::harness::account::{GROUP, SUBNET_A};
 use crate::harness::rights::{Right, granted_by, not_covered};
 use crate::harness::{Environment, Failure, SOON};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const PLAN: &[&str] = &["plan"];
 const PODS: &[&str] = &["plan", "--wait-for-pods"];
@@ -55,6 +56,13 @@ fn use_of(right: &Right) -> Result<(&'static [&'static str], String, &'static st
     })
 }
 
+/// The actions of EC2 that the section "Rights" of a page documents.
+pub(super) fn documented_actions(page: &str) -> BTreeSet<String> {
+    let section = page.split("\n## Rights\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
+    let code = section.split('`').skip(1).step_by(2);
+    code.filter_map(|word| word.strip_prefix("ec2:")).map(str::to_owned).collect()
+}
+
 /// Without white space and without the frame of miette, which breaks lines.
 fn squeezed(text: &str) -> String {
     text.chars().filter(|char| !char.is_whitespace() && *char != '│').collect()
@@ -98,6 +106,48 @@ fn the_documented_rights_suffice_and_each_is_needed() -> Result<(), Failure> {
                 .all(|expected| squeezed(&words).contains(&squeezed(expected)));
             if code == 1 && said { Ok(()) } else { Err(format!("exit code {code}: {words}").into()) }
         })?;
+    }
+    environment.passed();
+    Ok(())
+}
+
+/// A NodeENI that needs every kind of lookup: its group by name, a Node, and a Node whose instance EC2 does not show.
+fn all_lookups(environment: &Environment) -> Result<(), Failure> {
+    let spec = [format!("subnetID: {SUBNET_A}"), "securityGroupNames: [page]".to_owned()];
+    environment.apply(&nodeeni("named", &spec.each_ref().map(String::as_str)))?;
+    environment.node("node1", "i-0aaaaaaaaaaaaaaa1")?;
+    environment.register("node2", "i-0aaaaaaaaaaaaaaa2", json!({}))?;
+    environment.kubectl(&["label", "node", "--all", "ng=multi-eni"])?;
+    Ok(())
+}
+
+#[test]
+fn the_documented_actions_of_ec2_suffice_and_each_is_needed() -> Result<(), Failure> {
+    let environment = Environment::start()?;
+    let reader = reader(&environment)?;
+    all_lookups(&environment)?;
+    let actions = documented_actions(include_str!("../../../../../docs/reference/plan.md"));
+    assert!(actions.len() > 3, "{actions:?}");
+
+    environment.account.permit_only(actions.clone());
+    // The API server's cache of roles follows the new role.
+    environment.until("plan succeeds", SOON * 2, || match multi_eni(&environment, &reader, PLAN, "")? {
+        (0, _, _) => Ok(()),
+        (code, _, words) => Err(format!("exit code {code}: {words}").into()),
+    })?;
+    let used: BTreeSet<String> = environment.account.ec2.all_counts().into_keys().collect();
+    environment.assert_eq("the actions that the plan used", &used, &actions);
+
+    for missing in &actions {
+        environment.account.permit_only(actions.iter().filter(|action| *action != missing).cloned().collect());
+        let begun = std::time::Instant::now();
+        let (code, out, words) = multi_eni(&environment, &reader, PLAN, "")?;
+        let said = [&format!("{missing} has failed with UnauthorizedOperation"), "EC2 did not answer all lookups"];
+        let said = said.iter().all(|expected| squeezed(&words).contains(&squeezed(expected)));
+        assert!(code == 1 && said, "without {missing}: exit code {code}: {words}");
+        // Without the ENIs nothing can be decided. Without another lookup the rest of the plan is printed.
+        environment.assert_eq(missing, out.is_empty(), missing == "DescribeNetworkInterfaces");
+        assert!(begun.elapsed() < Duration::from_secs(60), "without {missing}: {:?}", begun.elapsed());
     }
     environment.passed();
     Ok(())

@@ -100,7 +100,9 @@ fn an_eni_of_this_cluster_whose_eniattachment_is_lost_gets_the_new_ones_tags() {
     world.attachment.recovered = true;
     left(&mut world).tags = tags(&cluster(), &world.attachment).into_iter().collect();
     left(&mut world).tags.insert(names::TAG_ATTACHMENT_UID, "uid-lost");
-    assert!(matches!(world.step().action, Action::Modify { change: Change::Tags(_), .. }));
+    let Action::Modify { change: Change::Tags(sent), .. } = world.step().action else { panic!("it is not tagged") };
+    assert!(sent.contains_key(names::TAG_ATTACHMENT_UID));
+    assert!(!sent.contains_key(names::TAG_CLUSTER), "the IAM policy refuses the ownership tag here: {sent:?}");
     // An ENI of another NodeENI or of another cluster is not adopted: somebody changed its tags.
     let others: [&[(&str, &str)]; 2] =
         [&[(names::TAG_NODEENI, "b"), (names::TAG_NODEENI_UID, "uid-b")], &[(names::TAG_CLUSTER, "another")]];
