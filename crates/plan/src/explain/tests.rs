@@ -1,8 +1,9 @@
 //! Tests of `explain`. This file has their world; `edits.rs` tests what follows an edit of a NodeENI, `upstream.rs`
-//! what is said of ENIs that are not adopted, `unconfigured.rs` of those that the node agent has not configured, and `closing.rs` the
-//! last sentences of the plan.
+//! what is said of ENIs that are not adopted, `duplicates.rs` of a second Node of an instance, `unconfigured.rs` of ENIs that the
+//! node agent has not configured, and `closing.rs` the last sentences of the plan.
 
 mod closing;
+mod duplicates;
 mod edits;
 mod unconfigured;
 mod upstream;
