@@ -1,14 +1,17 @@
 //! Tests of `explain`. This file has their world; `edits.rs` tests what follows an edit of a NodeENI, `upstream.rs`
-//! what is said of ENIs that are not adopted, `duplicates.rs` of a second Node of an instance, `unconfigured.rs` of ENIs that the
+//! what is said of ENIs that are not adopted, `duplicates.rs` of a second Node of an instance, `unknown_entry.rs`
+//! of an entry of the list that EC2 does not know, `unconfigured.rs` of ENIs that the
 //! node agent has not configured, and `closing.rs` the last sentences of the plan.
 
 mod closing;
 mod duplicates;
 mod edits;
 mod unconfigured;
+mod unknown_entry;
 mod upstream;
 
 use super::*;
+use crate::assign::Assignment;
 use crate::assign::tests::{SUBNET_A, World, at, new_attachment, nodeeni};
 use crate::ec2_terms::{SubnetTerm, TagTerm};
 use crate::gates::quota::QuotaGate;
@@ -21,6 +24,17 @@ use multi_eni_api::names;
 
 /// The plan for a world in which EC2 shows these observations of ENIAttachments.
 fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
+    let node = world.node.clone().unwrap();
+    let assignments = BTreeMap::from([(node.name.clone(), world.assign())]);
+    reported_with(world, seen, &assignments)
+}
+
+/// The same, with the assignments of several Nodes.
+fn reported_with(
+    world: &World,
+    seen: &[(&Attachment, Observation)],
+    assignments: &BTreeMap<String, Assignment>,
+) -> Plan {
     let node = world.node.clone().unwrap();
     let attachments = seen.iter().map(|(eni_attachment, observation)| {
         let call_history = CallHistory::begin(at(0), eni_attachment);
@@ -60,7 +74,7 @@ fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
         nodes: &[&node],
         nodeenis: &world.nodeenis.iter().collect::<Vec<_>>(),
         attachments: &attachments.collect::<Vec<_>>(),
-        assignments: &BTreeMap::from([(node.name.clone(), world.assign())]),
+        assignments,
         catalog: &world.catalog,
         owned: &[],
         upstreams: &[],
