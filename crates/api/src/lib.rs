@@ -16,6 +16,8 @@ pub mod ids;
 pub mod names;
 pub mod node_config;
 pub mod node_selector_term;
+#[cfg(test)]
+mod node_selector_tests;
 pub mod node_status;
 pub mod nodeeni;
 #[cfg(test)]

@@ -83,7 +83,8 @@ use std::collections::BTreeMap;
 pub struct NodeEniSpec {
     /// Labels that a node must have, all of them, to get the ENI. It may be left out if nodeSelectorTerms is set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 63}))]
+    #[x_kube(validation = Rule::new("self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$'))").message("nodeSelector must have label keys such as example.com/pool and label values such as storage-1"))]
     pub node_selector: BTreeMap<String, String>,
 
     /// Label selectors, of which a node must match at least one, besides nodeSelector.
@@ -98,7 +99,8 @@ pub struct NodeEniSpec {
     #[x_kube(validation = Rule::new("self.matches('^subnet-[0-9a-f]{8,17}$')").message("subnetID must be a subnet ID such as subnet-0f59b4f14737be9ad: 'subnet-' and 8 to 17 hex digits"))]
     pub subnet_id: Option<String>,
 
-    /// Several subnets by ID: those in the node's Availability Zone count, in this order, one ENI each.
+    /// Several subnets by ID: those in the node's Availability Zone count, in this order, one ENI each. A subnet that is listed
+    /// twice, also by its name, gets one ENI, in its first place.
     #[serde(rename = "subnetIDs", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(max = 64)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(s, s.matches('^subnet-[0-9a-f]{8,17}$'))").message("every entry of subnetIDs must be a subnet ID such as subnet-0f59b4f14737be9ad: 'subnet-' and 8 to 17 hex digits"))]

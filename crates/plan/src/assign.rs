@@ -33,6 +33,7 @@ pub(crate) mod tests;
 mod unassigned;
 mod unassigned_sentences;
 mod unattachable_eni;
+mod unknown_entry;
 mod vpc_cni;
 mod vpc_cni_claim;
 mod zone;

@@ -1,7 +1,8 @@
 //! EC2 gives no good answer to Describe calls: when this is reported, and with which message. Throttling is an answer;
 //! but a minute of nothing except throttling is reported too, with a message of its own.
 
-use crate::ec2_messages::{WHOLE_MESSAGE, advice_on_permission, second};
+use crate::ec2_messages::{WHOLE_MESSAGE, advice_on_permission};
+use crate::message_time::second;
 use crate::problem::Problem;
 use jiff::{SignedDuration, Timestamp};
 

@@ -4,7 +4,7 @@
 
 use crate::agent_report::{dpdk_driver, is_of_this_boot, of_eni};
 use crate::attachment::Attachment;
-use crate::ec2_messages::second;
+use crate::message_time::second;
 use crate::observed::ObservedNode;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::conditions::types;

@@ -2,7 +2,6 @@
 
 use crate::ec2_errors::CallError;
 use crate::ec2_message_table::Message;
-use jiff::Timestamp;
 
 /// The message without the encoded part.
 pub fn shortened(message: &str) -> String {
@@ -15,11 +14,6 @@ pub fn words_of(error: &CallError) -> String {
         CallError::Answered { message, .. } => shortened(message),
         other => other.to_string(),
     }
-}
-
-/// The time rounded to a second, for messages.
-pub fn second(at: Timestamp) -> Timestamp {
-    at.round(jiff::Unit::Second).unwrap_or(at)
 }
 
 /// Whether two messages are equal apart from request IDs, times, numbers and encoded parts.

@@ -124,6 +124,8 @@ fn nodeeni_plan(input: &Input<'_>, nodeeni: &NodeEni) -> NodeEniPlan {
     let mine = input.attachments.iter().filter(|attachment| attachment.attachment.nodeeni_uid == nodeeni.uid);
     lines.extend(mine.map(|attachment| existing_eni::of_attachment(input, Some(nodeeni), attachment)));
     lines.sort();
+    // Each Node's assignment has the problems of the NodeENI that are about no Node.
+    lines.dedup_by(|one, other| one.node.is_empty() && one == other);
     NodeEniPlan {
         name: nodeeni.name.clone(),
         selector: spec.map(|spec| spec.selector.clone()).unwrap_or_default(),

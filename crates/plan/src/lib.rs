@@ -62,6 +62,7 @@ pub mod lifecycle;
 pub mod lookup_failure;
 pub mod max_removals;
 pub mod max_unavailable;
+pub mod message_time;
 pub mod nad;
 pub mod named_groups;
 pub mod node_selector;

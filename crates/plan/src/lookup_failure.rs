@@ -3,7 +3,8 @@
 
 use crate::call_trouble::CallTrouble;
 use crate::ec2_errors::{Call, CallError, Class, classify};
-use crate::ec2_messages::{WHOLE_MESSAGE, advice_on_permission, second, words_of};
+use crate::ec2_messages::{WHOLE_MESSAGE, advice_on_permission, words_of};
+use crate::message_time::second;
 use jiff::{SignedDuration, Timestamp};
 use std::fmt;
 

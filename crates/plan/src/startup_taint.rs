@@ -1,7 +1,7 @@
 //! Decides for one Node whether it keeps its startup taint, with which Pods wait for its ENIs. The taint goes when all ENIs of the Node
 //! are Ready, or when no NodeENI wants one there. It is given the decision of `assign` for the same Node. It writes nothing.
 
-use crate::assign::{Assignment, DUPLICATE_NODE, Unassigned, UnassignedReason};
+use crate::assign::{Assignment, DUPLICATE_NODE, Unassigned};
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;
 use crate::observed::ObservedNode;
@@ -91,12 +91,8 @@ fn waits(input: &Input<'_>) -> Option<Waits> {
     let (ready, others): (Vec<&Attachment>, Vec<&Attachment>) =
         staying.into_iter().partition(|attachment| is_ready(input, attachment));
     // While a lookup is open, the number of ENIs that a NodeENI wants is not known.
-    let is_open = |uid: &String| {
-        let looks = |why: &UnassignedReason| {
-            matches!(why, UnassignedReason::LookupPending(_) | UnassignedReason::LookupFailed(_))
-        };
-        assignment.refused.iter().any(|refusal| refusal.nodeeni_uid == *uid && looks(&refusal.why))
-    };
+    let is_open =
+        |uid: &String| assignment.refused.iter().any(|refusal| refusal.nodeeni_uid == *uid && refusal.why.awaits_ec2());
     let missing: Vec<&String> = assignment
         .matched
         .iter()

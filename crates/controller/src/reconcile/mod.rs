@@ -221,8 +221,8 @@ impl Reconciler {
         }
     }
 
-    /// Adds to the queue the Nodes that a NodeENI matches now, matched before, has ENIs on, or may have upstream's ENIs on; and
-    /// its ENIAttachments.
+    /// Adds to the queue the Nodes that a NodeENI matches now, matched before, has ENIs on, or may have upstream's ENIs on, with the
+    /// other Nodes of their instances; and its ENIAttachments.
     fn enqueue_nodes_of(&mut self, name: &str, uid: &str) {
         let nodeeni = self.store.nodeeni(name).map(|entry| &entry.nodeeni);
         let concerns = |nodeeni: &NodeEni, node: &ObservedNode| {
@@ -243,7 +243,11 @@ impl Reconciler {
         if self.started && nodeeni.is_some() {
             self.undecided.changed(uid, &nodes);
         }
-        nodes.into_iter().for_each(|node| self.queue.add(Key::Node(node)));
+        // What is reported of several Nodes of one instance depends on the NodeENIs of each of them.
+        let instances = nodes.iter().filter_map(|name| self.store.node(name)?.instance.as_ref().ok());
+        let of_instances = instances.flat_map(|instance| self.store.nodes_on(instance)).map(|node| node.name.clone());
+        let all: BTreeSet<String> = of_instances.chain(nodes.iter().cloned()).collect();
+        all.into_iter().for_each(|node| self.queue.add(Key::Node(node)));
         attachments.into_iter().for_each(|name| self.queue.add(Key::Attachment(name)));
     }
 

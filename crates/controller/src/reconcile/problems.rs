@@ -2,6 +2,7 @@
 
 use super::Reconciler;
 use crate::work_queue::Key;
+use multi_eni_plan::message_time::second;
 use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::problem::Problem;
 
@@ -49,7 +50,8 @@ impl Reconciler {
             let message = format!(
                 "since {} EC2 has shown an ENI of this NodeENI (MAC address {}) without an ID: the controller leaves the ENI \
                  as it is. Check the ENI in the EC2 console",
-                eni.since, eni.mac
+                second(eni.since),
+                eni.mac
             );
             problems.push(Problem { reason: "ENIUnreadable", message, node: eni.node.clone() });
         }

@@ -17,7 +17,7 @@ use crate::observed::{CatalogLookup, Ec2Catalog, Location, ObservedNode, Observe
 use crate::problem::Problem;
 use crate::spec_validation;
 use multi_eni_api::EniRequest;
-use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
+use multi_eni_api::ids::{SecurityGroupId, SubnetId};
 use std::collections::BTreeSet;
 
 /// A subnet of the NodeENI that can get no slot on the node, and why.
@@ -58,11 +58,7 @@ impl<'a> NodePlanner<'a> {
     ) -> Result<Vec<Result<NewAttachment, Unplaced>>, UnassignedReason> {
         let NodeEniOnNode { node, nodeeni, spec, mine } = on;
         let instance = self.instance_of(node)?;
-        if let Some(why) = other_region(&self.input, node) {
-            return Err(why);
-        }
-        self.check_operator(node)?;
-        let subnets = match self.subnets_of(on, instance) {
+        let subnets = match self.subnets_of(on) {
             Ok(subnets) => subnets,
             Err(why) => {
                 self.report_groups_beside(on, &why);
@@ -98,13 +94,15 @@ impl<'a> NodePlanner<'a> {
         Ok(places.into_iter().map(new).collect())
     }
 
-    /// The subnets that get an ENI on this Node, in slot order.
-    fn subnets_of(
-        &mut self,
-        on: NodeEniOnNode<'_>,
-        instance: &InstanceId,
-    ) -> Result<Vec<&'a ObservedSubnet>, UnassignedReason> {
+    /// The subnets that get an ENI on this Node, in slot order. Err: the NodeENI does not cover the Node, or it is not known which
+    /// subnets get one.
+    pub(super) fn subnets_of(&mut self, on: NodeEniOnNode<'_>) -> Result<Vec<&'a ObservedSubnet>, UnassignedReason> {
         let NodeEniOnNode { node, nodeeni, spec, mine } = on;
+        let instance = self.instance_of(node)?;
+        if let Some(why) = other_region(&self.input, node) {
+            return Err(why);
+        }
+        self.check_operator(node)?;
         let place = self.place_of(node)?;
         self.plan.problems.extend(place.problem(node).map(|problem| (nodeeni.uid.clone(), problem)));
         let (subnets, missing) = if spec.subnet_terms.is_empty() {

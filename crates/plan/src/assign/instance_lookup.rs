@@ -99,9 +99,10 @@ impl NodePlanner<'_> {
                 UnassignedReason::PrimaryNotShown { instance, since, is_lasting: input.now >= report_at }
             }
             Some(lookup) if lookup.life() == Life::Gone => self.instance_gone(instance, lookup),
+            // One lookup that does not show the instance is no proof that it is gone.
             Some(lookup) => {
                 self.missed(instance, lookup);
-                UnassignedReason::LookupPending(what)
+                UnassignedReason::InstanceNotShown { instance: instance.clone(), since: lookup.since }
             }
         }
     }

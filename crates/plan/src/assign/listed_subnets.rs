@@ -6,11 +6,11 @@ use super::nodeeni_on_node::NodeEniOnNode;
 use super::planner::NodePlanner;
 use super::resolved::{Resolved, resolve};
 use super::unassigned::UnassignedReason;
+use super::unknown_entry::EntryOf;
 use super::zone::Place;
 use crate::attachment::Attachment;
 use crate::nodeeni::{EniSpec, SubnetRef};
 use crate::observed::{CatalogLookup, Ec2Catalog, ObservedEni, ObservedSubnet};
-use crate::problem::Problem;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::ids::InstanceId;
@@ -86,8 +86,7 @@ impl<'a> NodePlanner<'a> {
         missing: &SubnetRef,
         chosen: &[&ObservedSubnet],
     ) -> Result<(), UnassignedReason> {
-        let NodeEniOnNode { node, nodeeni, spec, mine } = on;
-        let reason = UnassignedReason::SubnetMissing(missing.clone());
+        let NodeEniOnNode { node: _, nodeeni, spec, mine } = on;
         let index_of =
             |subnet: &str| chosen.iter().zip(spec.index..).find(|(s, _)| s.id.as_str() == subnet).map(|of| of.1);
         let is_any = spec.index_policy == DeviceIndexPolicy::HighestFree;
@@ -109,10 +108,9 @@ impl<'a> NodePlanner<'a> {
         let on_instance = self.input.instance.into_iter().flat_map(|interfaces| &interfaces.enis);
         let live = || mine.iter().filter(|attachment| attachment.deleting.is_none());
         if !live().all(is_described) || !on_instance.filter(is_its_own).all(is_known) {
-            return Err(reason);
+            return Err(UnassignedReason::SubnetMissing(missing.clone()));
         }
-        let (reason, message) = (reason.reason(), reason.sentence(self.input.now));
-        self.plan.problems.push((nodeeni.uid.clone(), Problem { reason, message, node: Some(node.name.clone()) }));
+        self.report_unknown_entry(nodeeni, missing, EntryOf::List);
         Ok(())
     }
 

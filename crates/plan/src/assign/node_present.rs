@@ -98,10 +98,7 @@ impl NodePlanner<'_> {
             }
         }
         // While a lookup is missing, deviceIndexPolicy highestFree may choose any slot.
-        let is_pending = |place: &Unplaced| {
-            matches!(place.why, UnassignedReason::LookupPending(_) | UnassignedReason::LookupFailed(_))
-        };
-        if !unplaced.iter().any(is_pending) {
+        if !unplaced.iter().any(|place| place.why.awaits_ec2()) {
             let slots: BTreeSet<Slot> = placed.iter().map(slot_of).collect();
             self.plan.slots.push((nodeeni.uid.clone(), slots.into_iter().collect()));
         }

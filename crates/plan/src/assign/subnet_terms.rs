@@ -6,13 +6,13 @@ use super::assignment::Need;
 use super::attach_refusals::refused_subnet;
 use super::planner::NodePlanner;
 use super::unassigned::UnassignedReason;
+use super::unknown_entry::EntryOf;
 use super::zone::Place;
 use crate::attachment::Attachment;
 use crate::confirmation::is_before_edit;
 use crate::ec2_terms::{self, SubnetTerm};
 use crate::nodeeni::{EniSpec, NodeEni, SubnetRef};
 use crate::observed::{CatalogLookup, ObservedNode, ObservedSubnet};
-use crate::problem::Problem;
 use crate::selected_subnets::Selection;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::conditions::types;
@@ -211,9 +211,7 @@ impl<'a> NodePlanner<'a> {
             // A user may create the subnet.
             self.plan.needs.insert(Need::Subnet(SubnetRef::Id(missing.clone())));
             self.recheck_later();
-            let reason = UnassignedReason::SubnetMissing(SubnetRef::Id(missing.clone()));
-            let (reason, message) = (reason.reason(), reason.sentence(self.input.now));
-            self.plan.problems.push((nodeeni.uid.clone(), Problem { reason, message, node: Some(node.name.clone()) }));
+            self.report_unknown_entry(nodeeni, &SubnetRef::Id(missing.clone()), EntryOf::Terms);
         }
         found.retain(|subnet| place.takes(subnet));
         // EC2 refused to attach an ENI of this subnet here. Another subnet would be no other cause, and only another try.

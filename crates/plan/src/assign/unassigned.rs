@@ -52,6 +52,13 @@ pub enum UnassignedReason {
     },
     /// EC2 itself shows two different zones for the node: a sentence.
     ZoneContradiction(String),
+    /// EC2 does not show the instance. Another lookup, at least a minute after the first one, decides whether it is gone.
+    InstanceNotShown {
+        /// The instance.
+        instance: InstanceId,
+        /// Since when lookups do not show it.
+        since: Timestamp,
+    },
     /// The instance is gone, and its Node still exists.
     InstanceGone {
         /// The instance.
@@ -226,6 +233,7 @@ impl UnassignedReason {
             Self::NoZone => "NodeHasNoZone",
             Self::OtherRegion { .. } => "NodeInOtherRegion",
             Self::ZoneContradiction(_) => ZONE_CONTRADICTION,
+            Self::InstanceNotShown { .. } => "InstanceNotShown",
             Self::InstanceGone { .. } => INSTANCE_GONE,
             Self::PrimaryNotShown { .. } => "PrimaryInterfaceNotShown",
             Self::SubnetMissing(_) | Self::NoSubnetMatches(_) => "SubnetNotFound",
@@ -257,11 +265,16 @@ impl UnassignedReason {
         matches!(self, Self::NoSubnetInZone { .. } | Self::Unsupported(_) | Self::ManagedInstance { .. })
     }
 
+    /// Whether it is not known what the NodeENI gets on the node, because EC2 has not answered, or an answer is to be confirmed.
+    pub fn awaits_ec2(&self) -> bool {
+        matches!(self, Self::LookupPending(_) | Self::LookupFailed(_) | Self::InstanceNotShown { .. })
+    }
+
     /// Whether the reason ends without any action of a user.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NodeDeleting | Self::LookupPending(_) | Self::Replacing | Self::AwaitingRollout => true,
-            Self::Joining(_) | Self::SubnetUnconfirmed { .. } => true,
+            Self::Joining(_) | Self::SubnetUnconfirmed { .. } | Self::InstanceNotShown { .. } => true,
             Self::SlotHeld { leaving, .. } => *leaving,
             Self::InstanceGone { is_lasting, .. } | Self::PrimaryNotShown { is_lasting, .. } => !is_lasting,
             Self::ZoneContradiction(_) | Self::OtherRegion { .. } => false,

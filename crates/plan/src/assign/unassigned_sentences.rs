@@ -3,6 +3,7 @@
 
 use super::unassigned::UnassignedReason;
 use crate::counted::counted;
+use crate::message_time::second;
 use crate::nodeeni::SubnetRef;
 use crate::observed::Location;
 use crate::upcoming::until;
@@ -54,22 +55,28 @@ impl UnassignedReason {
                  creates no ENI for it: exclude such nodes from nodeSelector, or check AWS_REGION"
             ),
             Self::ZoneContradiction(sentence) => write!(f, "{sentence}, and no ENI is created until the sources agree"),
-            Self::InstanceGone { instance, since, is_lasting: false } => {
-                write!(
-                    f,
-                    "its instance {instance} has been gone since {since}: no ENI is created, and the Node is expected to be \
-                     deleted"
-                )
-            }
+            Self::InstanceNotShown { instance, since } => write!(
+                f,
+                "EC2 has not shown its instance {instance} since {}, and another lookup, at least a minute later, decides whether \
+                 the instance is gone: no ENI is created; if the instance never existed, correct the Node's providerID",
+                second(*since)
+            ),
+            Self::InstanceGone { instance, since, is_lasting: false } => write!(
+                f,
+                "its instance {instance} has been gone since {}: no ENI is created, and the Node is expected to be deleted",
+                second(*since)
+            ),
             Self::InstanceGone { instance, since, is_lasting: true } => write!(
                 f,
-                "its instance {instance} has been gone since {since}, but the Node still exists: delete the Node, or find out \
-                 why the cloud controller does not delete it"
+                "its instance {instance} has been gone since {}, but the Node still exists: delete the Node, or find out why the \
+                 cloud controller does not delete it",
+                second(*since)
             ),
             Self::PrimaryNotShown { instance, since, .. } => write!(
                 f,
-                "EC2 has not shown the primary interface of {instance} since {since}, so no ENI is created: the lookup is \
-                 repeated; check that the Node's providerID is correct, and that the controller's IAM role can see the instance"
+                "EC2 has not shown the primary interface of {instance} since {}, so no ENI is created: the lookup is repeated; check \
+                 that the Node's providerID is correct, and that the controller's IAM role can see the instance",
+                second(*since)
             ),
             Self::SubnetMissing(SubnetRef::Id(id)) => {
                 write!(f, "EC2 knows no subnet {id} in this account and Region: correct the NodeENI or create the subnet")

@@ -137,10 +137,13 @@ impl fmt::Display for Places<'_> {
         let named: Vec<String> = self
             .groups
             .iter()
-            .map(|(nodeeni, reason, nodes)| match nodes.as_slice() {
+            .map(|(nodeeni, reason, nodes)| {
                 // A problem of a NodeENI may be about no node.
-                [""] => format!("{nodeeni} ({reason})"),
-                nodes => format!("{nodeeni} on {} ({reason})", once_each(nodes)),
+                let nodes: Vec<&str> = nodes.iter().copied().filter(|node| !node.is_empty()).collect();
+                match nodes.as_slice() {
+                    [] => format!("{nodeeni} ({reason})"),
+                    nodes => format!("{nodeeni} on {} ({reason})", once_each(nodes)),
+                }
             })
             .collect();
         let named: Vec<&str> = named.iter().map(String::as_str).collect();

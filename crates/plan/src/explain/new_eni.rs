@@ -34,7 +34,7 @@ pub(super) fn of_assignment<'a>(
     created.map(made).chain(refused.map(move |refusal| refuse(input, spec, refusal))).chain(problems)
 }
 
-/// A problem of the NodeENI on the Node that does not keep it from its ENI there.
+/// A problem of the NodeENI, or of the NodeENI on the Node, that does not keep it from its ENI there.
 fn report(problem: &Problem) -> Line {
     Line {
         node: problem.node.clone().unwrap_or_default(),

@@ -1,14 +1,18 @@
 //! Tests of `explain`. This file has their world; `edits.rs` tests what follows an edit of a NodeENI, `upstream.rs`
-//! what is said of ENIs that are not adopted, `unconfigured.rs` of those that the node agent has not configured, `closing.rs` the last
-//! sentences of the plan, and `vpc_cni.rs` the notes about the device indexes that the AWS VPC CNI takes.
+//! what is said of ENIs that are not adopted, `duplicates.rs` of a second Node of an instance, `unknown_entry.rs`
+//! of an entry of the list that EC2 does not know, `unconfigured.rs` of ENIs that the node agent has not configured, `closing.rs` the
+//! last sentences of the plan, and `vpc_cni.rs` the notes about the device indexes that the AWS VPC CNI takes.
 
 mod closing;
+mod duplicates;
 mod edits;
 mod unconfigured;
+mod unknown_entry;
 mod upstream;
 mod vpc_cni;
 
 use super::*;
+use crate::assign::Assignment;
 use crate::assign::tests::{SUBNET_A, World, at, new_attachment, nodeeni};
 use crate::ec2_terms::{SubnetTerm, TagTerm};
 use crate::gates::quota::QuotaGate;
@@ -21,6 +25,17 @@ use multi_eni_api::names;
 
 /// The plan for a world in which EC2 shows these observations of ENIAttachments.
 fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
+    let node = world.node.clone().unwrap();
+    let assignments = BTreeMap::from([(node.name.clone(), world.assign())]);
+    reported_with(world, seen, &assignments)
+}
+
+/// The same, with the assignments of several Nodes.
+fn reported_with(
+    world: &World,
+    seen: &[(&Attachment, Observation)],
+    assignments: &BTreeMap<String, Assignment>,
+) -> Plan {
     let node = world.node.clone().unwrap();
     let attachments = seen.iter().map(|(eni_attachment, observation)| {
         let call_history = CallHistory::begin(at(0), eni_attachment);
@@ -61,7 +76,7 @@ fn reported(world: &World, seen: &[(&Attachment, Observation)]) -> Plan {
         nodes: &[&node],
         nodeenis: &world.nodeenis.iter().collect::<Vec<_>>(),
         attachments: &attachments.collect::<Vec<_>>(),
-        assignments: &BTreeMap::from([(node.name.clone(), world.assign())]),
+        assignments,
         catalog: &world.catalog,
         owned: &[],
         upstreams: &[],

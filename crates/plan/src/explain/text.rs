@@ -92,8 +92,13 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
                 line!(out, "  NodeENI {}: matches, and asks for no ENI here", nodeeni_plan.name);
             }
             (_, lines) => {
-                let word = if missing.is_empty() { "matches" } else { "no longer matches" };
-                line!(out, "  NodeENI {}: {word}", nodeeni_plan.name);
+                let words = match (missing.is_empty(), lines.iter().any(|line| line.slot.is_some())) {
+                    (true, _) => "matches".to_owned(),
+                    (false, true) => "no longer matches".to_owned(),
+                    // The lines are about no ENI of the Node: another Node has the same instance.
+                    (false, false) => format!("does not match: {}", missing.join(", ")),
+                };
+                line!(out, "  NodeENI {}: {words}", nodeeni_plan.name);
                 for one in lines {
                     row(&mut out, "", one);
                 }

@@ -7,6 +7,7 @@ use super::report::Report;
 use super::retry::{forced_until, lookup_again, not_before, observe_first};
 use super::{drift_repair, force};
 use crate::ec2_errors::Call;
+use crate::message_time::second;
 use crate::observed::{AttachmentState, ObservedAttachment, ObservedEni};
 use jiff::Timestamp;
 
@@ -56,7 +57,8 @@ fn attaching(input: &Input<'_>, eni: &ObservedEni, at: &ObservedAttachment) -> (
     let usual = Report::attaching(format!("EC2 is attaching {} at device index {}", eni.id, at.index));
     let stuck = Report::stuck(format!(
         "EC2 has been attaching {} since {}: if this lasts, the controller detaches it and retries",
-        eni.id, at.since
+        eni.id,
+        second(at.since)
     ));
     if input.now < end(settings.attaching_warn) {
         return (Action::Wait, usual.until(end(settings.attaching_warn)));

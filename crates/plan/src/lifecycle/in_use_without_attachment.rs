@@ -4,6 +4,7 @@
 use super::action::Action;
 use super::input::Input;
 use super::report::Report;
+use crate::message_time::second;
 use crate::observed::ObservedEni;
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,9 +18,10 @@ pub(super) fn wait(input: &Input<'_>, eni: &ObservedEni, since: Timestamp) -> (A
         Report::in_use(eni)
     } else {
         let message = format!(
-            "EC2 has shown {} in use without an attachment since {since}: something else uses the ENI (a trunk, or another AWS \
-             service), so the controller neither attaches nor deletes it. Release the ENI there",
-            eni.id
+            "EC2 has shown {} in use without an attachment since {}: something else uses the ENI (a trunk, or another AWS service), \
+             so the controller neither attaches nor deletes it. Release the ENI there",
+            eni.id,
+            second(since)
         );
         Report::blocked("InUseWithoutAttachment", message)
     };

@@ -8,6 +8,7 @@ use super::report::Report;
 use crate::assign::INSTANCE_GONE;
 use crate::ec2_errors::{Call, Class};
 use crate::instance_life::{InstanceObservation, Life, NODE_OUTLIVES};
+use crate::message_time::second;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::InstanceId;
 
@@ -69,8 +70,9 @@ fn gone(input: &Input<'_>, instance: &InstanceId) -> Report {
         return Report::instance_gone(message, false).until(report_at);
     }
     let message = format!(
-        "the instance {instance} has been gone since {since}, but Node {} still exists: delete the Node, or find out why the \
-         cloud controller does not delete it",
+        "the instance {instance} has been gone since {}, but Node {} still exists: delete the Node, or find out why the cloud \
+         controller does not delete it",
+        second(since),
         input.attachment.node
     );
     Report::instance_gone(message, true)

@@ -4,7 +4,8 @@
 use crate::backoff;
 use crate::counted::counted;
 use crate::ec2_errors::{Call, CallError};
-use crate::ec2_messages::{second, words_of};
+use crate::ec2_messages::words_of;
+use crate::message_time::second;
 use crate::observed::ObservedEni;
 use crate::problem::Problem;
 use jiff::{SignedDuration, Timestamp};

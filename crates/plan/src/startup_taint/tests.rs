@@ -75,7 +75,13 @@ fn a_node_keeps_the_taint_while_a_lookup_is_open() {
     let mut world = world(vec![a()]);
     world.settle();
     world.catalog.subnets.clear();
-    assert!(world.assign().refused.iter().any(|refusal| matches!(refusal.why, UnassignedReason::LookupPending(_))));
+    assert!(
+        world
+            .assign()
+            .refused
+            .iter()
+            .any(|refusal| matches!(refusal.why, crate::assign::UnassignedReason::LookupPending(_)))
+    );
     assert_eq!(goes(&world), Err(None));
 }
 

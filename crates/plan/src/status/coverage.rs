@@ -48,6 +48,7 @@ fn in_zone(why: &UnassignedReason) -> InZone {
         UnassignedReason::SubnetUnconfirmed { bare_zone: Some(_), .. } => InZone::SoonBare,
         UnassignedReason::SubnetUnconfirmed { bare_zone: None, .. } => InZone::Covered,
         UnassignedReason::LookupPending(_) | UnassignedReason::Joining(_) => InZone::Pending,
+        UnassignedReason::InstanceNotShown { .. } => InZone::Pending,
         UnassignedReason::PrimaryNotShown { is_lasting: false, .. } => InZone::Pending,
         UnassignedReason::SubnetMissing(_)
         | UnassignedReason::NoSubnetMatches(_)

@@ -119,6 +119,20 @@ mod tests {
     }
 
     #[test]
+    fn a_problem_about_no_node_names_the_nodes_that_get_no_eni_for_its_reason_and_no_others() {
+        let found = [(); 3].map(|()| problem("OutOfBounds", "an entry of the list", None));
+        let refused = ["n3", "n6"].map(|node| Unassigned {
+            nodeeni_uid: "uid-a".to_owned(),
+            node: node.to_owned(),
+            why: UnassignedReason::OutOfBounds("the list".to_owned()),
+        });
+        let (_, message) = said(&found, &refused.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(message, "2 nodes, n3 among them: an entry of the list");
+        let (_, message) = said(&found, &[]).unwrap();
+        assert_eq!(message, "an entry of the list");
+    }
+
+    #[test]
     fn of_many_problems_the_last_ones_are_only_named() {
         let found = ["A", "B", "C", "D", "E", "F"].map(|reason| problem(reason, "x", None));
         let (reason, message) = said(&found, &[]).unwrap();

@@ -3,7 +3,7 @@
 
 use super::{Target, Write};
 use crate::counted::{counted, is_or_are, verb};
-use crate::ec2_messages::second;
+use crate::message_time::second;
 use crate::problem::Problem;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;

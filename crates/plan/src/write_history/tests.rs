@@ -169,7 +169,7 @@ fn a_repair_that_lasts_through_its_back_off_is_no_problem_any_more() {
     }
     let until = writes.not_before(&"a", &repair, at(3)).unwrap();
     assert!((at(11)..=at(13)).contains(&until), "{until}");
-    let end = format!("this report ends at {} if the content is still there", crate::ec2_messages::second(until));
+    let end = format!("this report ends at {} if the content is still there", crate::message_time::second(until));
     assert!(writes.problems("uid")[0].message.contains(&end), "{:?}", writes.problems("uid"));
     // The content is there. It must last until then.
     let early = writes.decided(&"a", &[], |_| false, at(4));

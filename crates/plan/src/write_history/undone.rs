@@ -4,7 +4,7 @@
 use super::pending_write::PendingWrite;
 use super::target::{Target, Write};
 use crate::backoff::Tries;
-use crate::ec2_messages::second;
+use crate::message_time::second;
 use crate::problem::Problem;
 use jiff::Timestamp;
 use std::collections::BTreeMap;

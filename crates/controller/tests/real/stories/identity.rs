@@ -2,7 +2,7 @@
 //! state another zone.
 
 use super::nodeeni;
-use crate::harness::account::{GROUP, SUBNET_A};
+use crate::harness::account::{FAR_SUBNET, GROUP, SUBNET_A};
 use crate::harness::{Environment, Failure, SOON};
 use serde_json::json;
 use std::time::Duration;
@@ -54,6 +54,26 @@ fn an_eniattachment_follows_its_instance_to_the_node_of_another_name() -> Result
     environment.assert_eq("Detach", call_counts.get("DetachNetworkInterface"), None);
     environment.assert_eq("Create", call_counts.get("CreateNetworkInterface"), None);
     environment.assert_eq("the same ENI", environment.account.ours_on(FIRST).remove(&1).map(|eni| eni.id), eni);
+    environment.passed();
+    Ok(())
+}
+
+#[test]
+fn a_stray_node_of_an_instance_concerns_no_nodeeni_that_does_not_cover_the_instance() -> Result<(), Failure> {
+    let environment = set(&[("node1", FIRST)])?;
+    environment.apply(&nodeeni("far", &[&format!("subnetID: {FAR_SUBNET}")]))?;
+    environment.condition("far", "Ready", "True", SOON)?;
+    environment.register("stray", FIRST, json!({ "unrelated": "yes" }))?;
+    let (reason, message) = environment.condition("one", "Degraded", "True", SOON)?;
+    environment.assert_eq("reason", reason.as_str(), "DuplicateNode");
+    environment.assert_eq(&message, message.contains("The NodeENI selects only node1"), true);
+    environment.idle()?;
+    for (kind, status) in [("Degraded", "False"), ("Ready", "True")] {
+        environment.condition("far", kind, status, SOON)?;
+    }
+    environment.kubectl(&["delete", "node", "stray"])?;
+    environment.condition("one", "Ready", "True", SOON)?;
+    environment.assert_eq("calls that change something", environment.account.call_counts().len(), 0);
     environment.passed();
     Ok(())
 }

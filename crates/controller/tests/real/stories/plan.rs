@@ -3,7 +3,7 @@
 use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A, SUBNET_B};
 use crate::harness::{Environment, Failure, SOON};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -73,6 +73,25 @@ fn spec(index: i32, description: &str, more: &str) -> String {
         more.to_owned(),
     ];
     nodeeni("one", &lines.each_ref().map(String::as_str))
+}
+
+#[test]
+fn a_node_whose_instance_ec2_does_not_show_waits_for_no_lookup() -> Result<(), Failure> {
+    let mut environment = Environment::start()?;
+    let reader = reader(&environment)?;
+    environment.register("ghost", "i-0eeeeeeeeeeeeeee0", json!({ "ng": "multi-eni" }))?;
+    environment.apply(&spec(1, "first", ""))?;
+    let said = "EC2 has not shown its instance i-0eeeeeeeeeeeeeee0 since ";
+    let (code, text, err) = multi_eni(&environment, &reader, &["explain", "node/ghost"], "")?;
+    environment.assert_eq(&format!("exit code: {text}{err}"), code, 0);
+    environment.assert_eq(&text, text.contains(&format!("  … {said}")), true);
+    environment.start_replica(&[])?;
+    environment.until("the status says the same", SOON, || {
+        let (_, message) = environment.condition("one", "Progressing", "True", SOON)?;
+        if message.contains(said) { Ok(()) } else { Err(message.into()) }
+    })?;
+    environment.passed();
+    Ok(())
 }
 
 #[test]

@@ -50,6 +50,16 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("no selector", "subnetID: subnet-12345678", "nodeSelector must name at least one label"),
     ("an empty selector", "subnetID: subnet-12345678, nodeSelector: {}", "nodeSelector must name at least one label"),
     (
+        "a selector's key with a blank",
+        "subnetID: subnet-12345678, nodeSelector: {'bad key!': b}",
+        "nodeSelector must have label keys such as",
+    ),
+    (
+        "a selector's value with a blank",
+        "subnetID: subnet-12345678, nodeSelector: {a: 'bad value!'}",
+        "nodeSelector must have label keys such as",
+    ),
+    (
         "a bad group",
         "subnetID: subnet-12345678, nodeSelector: {a: b}, securityGroupIDs: [web]",
         "every entry of securityGroupIDs",

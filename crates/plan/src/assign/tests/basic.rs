@@ -17,6 +17,16 @@ fn subnets_of_the_zone_get_device_indexes_in_list_order() {
 }
 
 #[test]
+fn a_subnet_that_is_listed_twice_gets_one_eni_in_its_first_place() {
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_B, SUBNET_A, SUBNET_B])]);
+    let named = crate::nodeeni::SubnetRef::Name("storage".to_owned());
+    world.nodeenis[0].spec.as_mut().unwrap().subnets.push(named);
+    world.catalog.subnets_named.insert("storage".to_owned(), [SubnetId::parse(SUBNET_A).unwrap()].into());
+    world.settle();
+    assert_eq!(world.indexes(), [(SUBNET_A.to_owned(), 2), (SUBNET_B.to_owned(), 1)]);
+}
+
+#[test]
 fn without_a_subnet_in_the_zone_there_is_a_reason_and_no_attachment() {
     let world = World::new(vec![nodeeni("a", 1, &["subnet-00000003"])]);
     let assignment = world.assign();

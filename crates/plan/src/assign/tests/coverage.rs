@@ -137,7 +137,9 @@ fn an_unknown_entry_of_the_list_stops_only_the_nodes_that_it_concerns() {
     assert_eq!((assignment.create.len(), assignment.refused.len()), (1, 0));
     let (uid, problem) = &assignment.problems[0];
     assert_eq!((uid.as_str(), problem.reason), ("uid-a", "SubnetNotFound"));
-    assert!(problem.message.contains(MISSING), "{}", problem.message);
+    let message = "EC2 knows no subnet subnet-0000dead, an entry of the NodeENI's list, in this account and Region: correct the \
+                   NodeENI or create the subnet";
+    assert_eq!((problem.message.as_str(), problem.node.as_deref()), (message, None), "the node has its ENI");
     // In another zone the unknown entry may be the one that counts.
     world.nodeenis = vec![nodeeni("a", 1, &[OTHER_ZONE, MISSING])];
     let id = SubnetId::parse(MISSING).unwrap();

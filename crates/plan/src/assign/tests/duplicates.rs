@@ -55,3 +55,68 @@ fn an_eni_that_either_node_selects_is_not_removed() {
     world.others[0].labels = [("ng", "other")].into();
     assert_eq!(world.assign().deselect.len(), 1);
 }
+
+/// The world of the younger Node `n9`, with the labels `ng` of both Nodes.
+fn younger(nodeenis: Vec<NodeEni>, counting: &str, duplicate: &str) -> World {
+    let mut world = World::new(nodeenis);
+    let labels = |of: ObservedNode, ng: &str| ObservedNode { labels: [("ng", ng)].into(), ..of };
+    world.others = vec![labels(world.node.clone().unwrap(), counting)];
+    world.node = Some(labels(renamed(), duplicate));
+    world
+}
+
+fn reported(assignment: &Assignment) -> Vec<(&str, &str)> {
+    let problems = assignment.problems.iter();
+    problems.map(|(uid, problem)| (uid.as_str(), problem.message.split_once("reports for").unwrap().1)).collect()
+}
+
+#[test]
+fn only_nodeenis_that_select_one_of_the_nodes_are_concerned_and_the_message_says_what_follows_for_them() {
+    let both = ": the ENIs stay attached and move to the remaining Node";
+    let counting = ". The NodeENI selects only n0: give n9 the labels before you delete n0, to keep the ENIs";
+    let duplicate = ". The NodeENI selects only n9, which gets its ENIs when n0 is gone";
+    for (labels, said) in [
+        (("multi-eni", "multi-eni"), vec![("uid-a", both)]),
+        (("multi-eni", "other"), vec![("uid-a", counting)]),
+        (("other", "multi-eni"), vec![("uid-a", duplicate)]),
+        (("other", "other"), vec![]),
+    ] {
+        let world = younger(vec![nodeeni("a", 1, &[SUBNET_A])], labels.0, labels.1);
+        let decision = world.assign();
+        assert_eq!(reported(&decision), said, "{labels:?}");
+        assert!(decision.is_settled() && decision.matched.is_empty() && decision.refused.is_empty(), "{decision:?}");
+    }
+}
+
+#[test]
+fn a_nodeeni_that_does_not_cover_the_instance_is_not_concerned() {
+    let nodeenis = || vec![nodeeni("a", 1, &[SUBNET_A]), nodeeni("far", 1, &["subnet-00000003"])];
+    for duplicate in ["multi-eni", "other"] {
+        let decision = younger(nodeenis(), "multi-eni", duplicate).assign();
+        assert_eq!(reported(&decision).iter().map(|(uid, _)| *uid).collect::<Vec<_>>(), ["uid-a"], "{duplicate}");
+        assert!(decision.is_settled() && decision.matched.is_empty() && decision.needs.is_empty(), "{decision:?}");
+    }
+    let mut managed = younger(nodeenis(), "multi-eni", "multi-eni");
+    managed.interfaces.as_mut().unwrap().operator = Some("eks.amazonaws.com".into());
+    assert_eq!(managed.assign().problems, [], "the instance can have no ENI");
+}
+
+#[test]
+fn before_the_lookup_of_its_subnets_a_nodeeni_waits_and_is_not_concerned_unless_it_has_an_eni_there() {
+    let unknown = |counting: &str, duplicate: &str| {
+        let mut world = younger(vec![nodeeni("a", 1, &[SUBNET_A])], counting, duplicate);
+        world.catalog.subnets.clear();
+        world
+    };
+    let mut world = unknown("other", "multi-eni");
+    let waits = world.assign();
+    let reason =
+        |assignment: &Assignment| assignment.refused.iter().map(|refusal| refusal.why.reason()).collect::<Vec<_>>();
+    assert_eq!((waits.problems.len(), reason(&waits), waits.matched.len()), (0, vec!["Looking"], 1));
+    assert_eq!(waits.needs.len(), 1, "{:?}", waits.needs);
+    // The Node that counts says the same.
+    let waits = unknown("multi-eni", "other").assign();
+    assert_eq!((waits.problems.len(), reason(&waits), waits.matched.len()), (0, vec![], 0));
+    world.attachments = vec![new_attachment("n0", 1, true)];
+    assert_eq!(reported(&world.assign()).len(), 1, "after a start of the controller");
+}

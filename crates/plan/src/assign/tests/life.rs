@@ -32,6 +32,37 @@ fn nothing_is_created_for_an_instance_whose_primary_interface_is_not_shown() {
 }
 
 #[test]
+fn an_instance_that_one_lookup_did_not_show_is_no_lookup_that_is_awaited() {
+    let mut world = without_primary();
+    let moment = at(100).saturating_add(SignedDuration::from_nanos(225_065_286)).unwrap();
+    let missed = InstanceObservation::first(InstanceState::Missing, moment);
+    (world.state, world.now) = (Some(missed), at(101));
+    let next = world.assign();
+    let why = &next.refused[0].why;
+    assert_eq!((why.reason(), why.is_transient(), next.create.len()), ("InstanceNotShown", true, 0));
+    let said = format!(
+        "EC2 has not shown its instance {INSTANCE} since 2027-01-15T08:01:40Z, and another lookup, at least a minute later"
+    );
+    assert!(why.sentence(world.now).starts_with(&said), "{}", why.sentence(world.now));
+    // The second lookup proves that it is gone, since the first one.
+    (world.state, world.now) = (Some(missed.then(InstanceState::Missing, at(161))), at(162));
+    let next = world.assign();
+    assert_eq!(next.refused[0].why.reason(), INSTANCE_GONE);
+}
+
+#[test]
+fn a_sentence_names_times_in_whole_seconds() {
+    let since = at(100).saturating_add(SignedDuration::from_nanos(225_065_286)).unwrap();
+    for is_lasting in [false, true] {
+        let gone = UnassignedReason::InstanceGone { instance: instance(), since, is_lasting };
+        let unshown = UnassignedReason::PrimaryNotShown { instance: instance(), since, is_lasting };
+        for why in [gone, unshown] {
+            assert!(why.sentence(at(900)).contains("since 2027-01-15T08:01:40Z"), "{}", why.sentence(at(900)));
+        }
+    }
+}
+
+#[test]
 fn a_later_lookup_that_shows_the_primary_interface_wins() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);
     let missed = InstanceObservation::first(InstanceState::Missing, at(10)).then(InstanceState::Missing, at(80));

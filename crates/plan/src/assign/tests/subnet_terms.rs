@@ -6,6 +6,7 @@ use crate::confirmation::CONFIRMED_AFTER;
 use crate::ec2_terms::{SubnetTerm, TagTerm};
 use crate::failure::Failure;
 use crate::observed::InstanceLimits;
+use crate::problem::Problem;
 use crate::removals::Cause;
 use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::eniattachment::LastError;
@@ -323,7 +324,9 @@ fn terms_give_one_eni_and_an_id_stands_for_its_subnet() {
     world.catalog.missing_subnets.insert(unknown, at(0));
     let served = world.assign();
     assert_eq!((served.create.len(), served.problems.len()), (1, 1));
-    assert_eq!(served.problems[0].1.reason, "SubnetNotFound");
+    let Problem { reason, message, node } = &served.problems[0].1;
+    assert_eq!((*reason, node.as_deref()), ("SubnetNotFound", None), "the node has its ENI");
+    assert!(message.contains("subnet-0dead000, a term of subnetSelectorTerms"), "{message}");
     // Only a subnet in another zone matches.
     world.nodeenis[0].spec.as_mut().unwrap().subnet_terms = vec![SubnetTerm::Id(id(FAR))];
     let far = world.assign();

@@ -27,6 +27,11 @@ fn an_eni_in_use_is_neither_attached_nor_deleted_and_is_reported() {
         let ready = step.status.conditions.iter().find(|condition| condition.type_ == types::READY).unwrap();
         assert_eq!((step.status.phase, ready.reason.as_str()), (Phase::Blocked, "InUseWithoutAttachment"));
         assert_eq!(step.recheck, Some(at(820)), "the ENI is looked up at growing intervals");
+        let Observation::Seen(seen) = &mut world.observation else { panic!() };
+        seen.in_use_since = Some(at(100) + jiff::SignedDuration::from_nanos(225_065_286));
+        let step = world.step();
+        let ready = step.status.conditions.iter().find(|condition| condition.type_ == types::READY).unwrap();
+        assert!(ready.message.contains(&format!("since {}: ", at(100))), "{}", ready.message);
     }
 }
 

@@ -23,6 +23,12 @@ fn a_stuck_attach_is_reported_at_90_s_detached_at_5_min_and_forced_15_min_after_
     assert_eq!((world.step().action, reason(&world).as_str()), (Action::Wait, "Attaching"));
     world.now = at(90);
     assert_eq!((world.step().action, reason(&world).as_str()), (Action::Wait, "StuckAttaching"));
+    let mut finely = World::new(seen(Some(AttachmentState::Attaching)));
+    let Observation::Seen(shown) = &mut finely.observation else { panic!() };
+    shown.attachment.as_mut().unwrap().since += jiff::SignedDuration::from_nanos(225_065_286);
+    finely.now = at(91);
+    let ready = finely.step().status.conditions.into_iter().find(|c| c.type_ == types::READY).unwrap();
+    assert!(ready.message.contains(&format!("since {}: ", at(0))), "{}", ready.message);
     world.now = at(300);
     assert_eq!(
         world.step().action,
