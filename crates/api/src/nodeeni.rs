@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The ENIs that a platform team asks for. Field names are upstream's.
+/// Which nodes get an ENI, in which subnet, with which security groups, and at which device index.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[kube(
     group = "networking.k8s.aws",

@@ -67,7 +67,7 @@ fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
         ),
         ("prefixes", format!("{a}, deviceIndex: 32, ipv4PrefixCount: 49"), "TooManyAddresses", "the spec asks for 50"),
         ("ipv6", format!("{a}, deviceIndex: 33, ipv6AddressCount: 50"), "TooManyAddresses", "IPv6"),
-        ("no-ipv6", format!("{a}, deviceIndex: 34, ipv6AddressCount: 1"), "Refused", "Correct the NodeENI"),
+        ("no-ipv6", format!("{a}, deviceIndex: 34, ipv6AddressCount: 1"), "Refused", "or the subnet or the"),
     ]
 }
 

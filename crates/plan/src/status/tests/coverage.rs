@@ -21,6 +21,24 @@ fn ready_does_not_wait_for_a_node_in_whose_zone_no_subnet_is() {
 }
 
 #[test]
+fn several_zones_without_a_subnet_are_plural() {
+    let bare = |node: &str, zone: &str| {
+        refused(node, UnassignedReason::NoSubnetInZone { zone: zone.into(), zones: vec!["z1".into()] })
+    };
+    let says = |refusals: &[Unassigned], matched: &[&str]| {
+        condition(&status_of(refusals, matched, 1, at(0)), types::ZONES_COVERED).unwrap().2
+    };
+    let one = says(&[bare("n8", "z8")], &["n0", "n8"]);
+    assert_eq!(
+        one,
+        "1 matching node gets no ENI, because no subnet of the NodeENI is in the zone z8 (the subnets are in z1): n8. To give an ENI \
+         to each, add a subnet of that zone"
+    );
+    let two = says(&[bare("n8", "z8"), bare("n9", "z9")], &["n0", "n8", "n9"]);
+    assert!(two.contains("is in the zones z8, z9 (") && two.ends_with("add a subnet of each of these zones"), "{two}");
+}
+
+#[test]
 fn nodes_that_can_have_no_eni_are_named_once_and_make_nothing_degraded() {
     let why = || UnassignedReason::Unsupported(crate::observed::Unattachable::Hybrid);
     let many: Vec<Unassigned> = (0..7).map(|n| refused(&format!("hybrid-{n}"), why())).collect();
