@@ -44,7 +44,9 @@ mod tests {
         let expected = "networking.k8s.aws/reconcile-at=2026-01-01T00:00:00Z: what waits after a failure of the NodeENI and of its 1 \
                         ENIAttachment is tried once";
         assert_eq!(tried, expected);
-        assert!(note("now", Requested::Attachment).contains("=now: what waits after a failure of the ENIAttachment is"));
+        assert!(
+            note("now", Requested::Attachment).contains("=now: what waits after a failure of the ENIAttachment is")
+        );
         assert!(note(&"ä".repeat(5_000), Requested::Attachment).len() < 1_000, "an Event has at most 1,024 bytes");
     }
 

@@ -260,7 +260,8 @@ impl RemovalPace {
 /// The time by which a removal counts: rounded up to whole [`ENTRY_SECONDS`], so the pace is never faster than the limit. The process that
 /// grants a removal counts by the same time as those that read the record: the next leader, and `multi-eni plan`.
 fn recorded_at(at: Timestamp) -> Timestamp {
-    let seconds = at.as_second().saturating_add(ENTRY_SECONDS - 1).div_euclid(ENTRY_SECONDS).saturating_mul(ENTRY_SECONDS);
+    let seconds =
+        at.as_second().saturating_add(ENTRY_SECONDS - 1).div_euclid(ENTRY_SECONDS).saturating_mul(ENTRY_SECONDS);
     Timestamp::from_second(seconds).unwrap_or(at)
 }
 

@@ -19,8 +19,7 @@ impl Reconciler {
                 ReconcileRequest::Attachment(name) => {
                     tracing::info!(attachment = %name, "new try requested by annotation");
                     let Some(entry) = self.store.attachment(&name).cloned() else { continue };
-                    let regarding =
-                        Regarding::Attachment { name: name.clone(), uid: entry.attachment.uid.clone() };
+                    let regarding = Regarding::Attachment { name: name.clone(), uid: entry.attachment.uid.clone() };
                     self.publish(retried(regarding, entry.reconcile_at.as_deref(), Requested::Attachment));
                     self.wake_attachment(&entry);
                     let node = Key::Node(self.store.decided_under(&entry.attachment).to_owned());
