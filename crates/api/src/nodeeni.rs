@@ -307,7 +307,7 @@ pub struct NodeEniStatus {
     /// Nodes that the selector matches.
     #[serde(default)]
     pub matched_nodes: i32,
-    /// Matching nodes that get no ENI because no subnet of the list is in their zone. They are no failure, and Ready does not wait
+    /// Matching nodes that get no ENI because no subnet of the NodeENI is in their zone. They are no failure, and Ready does not wait
     /// for them.
     #[serde(default)]
     pub nodes_without_subnet: i32,

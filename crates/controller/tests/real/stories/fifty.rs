@@ -56,7 +56,7 @@ fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
             "ReferenceNotFound",
             "sg-0123456789abcdef0",
         ),
-        ("conflict", format!("{a}, deviceIndex: 1"), "DeviceIndexConflict", "used by NodeENI good"),
+        ("conflict", format!("{a}, deviceIndex: 1"), "DeviceIndexConflict", "reserved for NodeENI good"),
         ("taken", format!("{a}, deviceIndex: 2"), "DeviceIndexTaken", "does not belong to this cluster"),
         ("card", format!("{a}, deviceIndex: 30, networkCardIndex: 1"), "NetworkCardNotFound", "no card 1"),
         (
