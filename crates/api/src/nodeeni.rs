@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The ENIs that a platform team asks for. Field names are upstream's.
+/// Which nodes get an ENI, in which subnet, with which security groups, and at which device index.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[kube(
     group = "networking.k8s.aws",
@@ -309,7 +309,7 @@ pub struct NodeEniStatus {
     /// Nodes that the selector matches.
     #[serde(default)]
     pub matched_nodes: i32,
-    /// Matching nodes that get no ENI because no subnet of the list is in their zone. They are no failure, and Ready does not wait
+    /// Matching nodes that get no ENI because no subnet of the NodeENI is in their zone. They are no failure, and Ready does not wait
     /// for them.
     #[serde(default)]
     pub nodes_without_subnet: i32,

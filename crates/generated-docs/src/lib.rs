@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+#[cfg(test)]
+mod reason_tables;
+
 /// The environment variable with which the tests write the pages.
 const UPDATE: &str = "MULTI_ENI_UPDATE_DOCS";
 

@@ -72,12 +72,8 @@ impl fmt::Display for LookupFailure {
         write!(f, "{action} has failed with {code} since {since}: {}", message.trim_end_matches('.'))?;
         match self.class() {
             Class::Unauthorized => write!(f, ". {}. {WHOLE_MESSAGE}", advice_on_permission(action, message)),
-            Class::Credentials => match self.trouble() {
-                CallTrouble::Connection => {
-                    write!(f, ". {}", CallTrouble::Connection.advice().unwrap_or_default())
-                }
-                _ => f.write_str(". Check the controller's AWS credentials"),
-            },
+            // The controller looks up with its own credentials, and `multi-eni plan` with those of its user.
+            Class::Credentials => write!(f, ". {}", self.trouble().advice().unwrap_or_default()),
             _ => Ok(()),
         }
     }
@@ -120,6 +116,6 @@ mod tests {
         assert!(refused.ends_with("check the endpoint (AWS_REGION, AWS_ENDPOINT_URL) and the network"), "{refused}");
         assert!(!refused.contains("credentials"), "{refused}");
         let none = text("no credentials within 10s");
-        assert!(none.ends_with("Check the controller's AWS credentials"), "{none}");
+        assert!(none.ends_with(". Check the AWS credentials"), "{none}");
     }
 }

@@ -69,7 +69,7 @@ impl RemovalPermits {
 /// The nodes of one NodeENI that lost ENIs recently by removals that are paced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemovalHistory {
-    /// Nodes that were granted a removal, and when.
+    /// Nodes that were granted a removal, and when by the record: see [`recorded_at`].
     granted: BTreeMap<String, Timestamp>,
     /// Removals that an earlier process granted: when, and for how many nodes.
     inherited: Vec<(Timestamp, usize)>,
@@ -141,7 +141,7 @@ impl RemovalHistory {
         self.inherited.retain(|(at, _)| is_recent(*at));
         // A node that got ENIs again and loses them once more counts from now, and not from its first removal.
         for node in losing.keys().filter(|node| !self.losing.contains(*node)) {
-            self.granted.entry(node.clone()).and_modify(|at| *at = now);
+            self.granted.entry(node.clone()).and_modify(|at| *at = recorded_at(now));
         }
         self.losing = losing.keys().cloned().collect();
         // The base of the percentage stays while removals go on. It neither shrinks with the nodes that are left nor starts
@@ -151,7 +151,7 @@ impl RemovalHistory {
         let limit = MaxRemovals::of(max, self.of);
         let free = if is_released { usize::MAX } else { limit.saturating_sub(self.count()) };
         let new: Vec<&String> = losing.keys().filter(|node| !self.granted.contains_key(*node)).take(free).collect();
-        self.granted.extend(new.into_iter().map(|node| (node.clone(), now)));
+        self.granted.extend(new.into_iter().map(|node| (node.clone(), recorded_at(now))));
         let is_granted = |node: &String| self.granted.contains_key(node);
         let entries = self.entries();
         if is_released || entries.iter().all(|entry| is_counted(entry, record)) {
@@ -183,13 +183,12 @@ impl RemovalHistory {
         at.saturating_add(window.checked_mul(windows)?).ok()
     }
 
-    /// The number of nodes by time. Times are rounded up to whole [`ENTRY_SECONDS`], so the pace is never faster than the limit.
+    /// The number of nodes by time.
     fn entries(&self) -> Vec<RecentRemovals> {
         let mut entries: BTreeMap<Timestamp, usize> = BTreeMap::new();
         let granted = self.granted.values().map(|at| (*at, 1));
         for (at, nodes) in granted.chain(self.inherited.iter().copied()) {
-            let seconds = at.as_second().saturating_add(ENTRY_SECONDS - 1).div_euclid(ENTRY_SECONDS) * ENTRY_SECONDS;
-            *entries.entry(Timestamp::from_second(seconds).unwrap_or(at)).or_default() += nodes;
+            *entries.entry(recorded_at(at)).or_default() += nodes;
         }
         let entry = |(at, nodes)| RecentRemovals { at: Time(at), nodes: number(nodes) };
         entries.into_iter().map(entry).collect()
@@ -256,6 +255,14 @@ impl RemovalPace {
             nodeeni.generation
         ))
     }
+}
+
+/// The time by which a removal counts: rounded up to whole [`ENTRY_SECONDS`], so the pace is never faster than the limit. The process that
+/// grants a removal counts by the same time as those that read the record: the next leader, and `multi-eni plan`.
+fn recorded_at(at: Timestamp) -> Timestamp {
+    let seconds =
+        at.as_second().saturating_add(ENTRY_SECONDS - 1).div_euclid(ENTRY_SECONDS).saturating_mul(ENTRY_SECONDS);
+    Timestamp::from_second(seconds).unwrap_or(at)
 }
 
 /// Whether the record counts at least as many nodes at that time.

@@ -339,7 +339,7 @@ fn conditions_of(
                 false,
                 "NoNodeMatches",
                 format!(
-                    "no node has the labels of {} yet: waiting for one minute after the creation of the NodeENI",
+                    "no node has the labels of {}: waiting for one minute after the creation of the NodeENI",
                     nodeeni.selector_fields()
                 ),
             )

@@ -29,22 +29,29 @@ struct Cli {
     command: Command,
 }
 
+// A usage line of clap's own has every flag whose environment variable is set, as if it were required.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the controller, inside or outside a cluster
+    #[command(override_usage = "multi-eni controller [OPTIONS]")]
     Controller(controller::Flags),
     #[cfg(feature = "sandbox")]
+    #[command(override_usage = "multi-eni sandbox [OPTIONS]")]
     /// Run the controller against a simulated API server and a simulated EC2 on this machine: nodes are labelled, ENIs are
     /// created, attached, reported and removed. Exits with 0 only if all checks pass and no ENI is left
     Sandbox(crate::sandbox::Flags),
     /// Show what the controller would do now, with its EC2 calls, and the reason for everything that it would not do. Read-only
+    #[command(override_usage = "multi-eni plan [OPTIONS]")]
     Plan(plan::Flags),
     /// Show the same for one Node or one NodeENI, with the ENIs that are in place already
+    #[command(override_usage = "multi-eni explain [OPTIONS] <KIND/NAME>")]
     Explain(plan::ExplainFlags),
     /// Print NetworkAttachmentDefinitions, by which Multus gives the ENIs of NodeENIs to pods, for kubectl apply -f -. Read-only
+    #[command(override_usage = "multi-eni nad [OPTIONS]")]
     Nad(nad::Flags),
     /// Remove the ENIs of this cluster, or of one NodeENI: deletes the NodeENIs, waits until the controller has detached and
     /// deleted their ENIs, and audits EC2
+    #[command(override_usage = "multi-eni drain [OPTIONS]")]
     Drain(drain::Flags),
     /// Print the CRDs as YAML, for kubectl apply -f -
     Crds,
@@ -71,6 +78,28 @@ pub fn main() -> ExitCode {
         Err(report) => {
             eprintln!("Error: {report:?}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// A flag whose environment variable is set counts as given.
+    #[test]
+    fn a_usage_line_names_no_flag_as_required() {
+        let without_subject = ["multi-eni", "explain", "--cluster-name", "c", "--label-grace", "10s"];
+        let error = Cli::try_parse_from(without_subject).unwrap_err().to_string();
+        assert!(error.contains("Usage: multi-eni explain [OPTIONS] <KIND/NAME>\n"), "{error}");
+        for command in Cli::command().get_subcommands() {
+            if !command.get_arguments().any(|flag| flag.get_env().is_some()) {
+                continue;
+            }
+            let (name, set) = (command.get_name(), ["--log", "error", "--no-such-flag"]);
+            let error = Cli::try_parse_from(["multi-eni", name].into_iter().chain(set)).unwrap_err().to_string();
+            assert!(error.contains(&format!("Usage: multi-eni {name} [OPTIONS]")), "{name}: {error}");
         }
     }
 }

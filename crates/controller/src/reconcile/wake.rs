@@ -1,10 +1,12 @@
 //! Takes the requests of users for a new try (annotation `networking.k8s.aws/reconcile-at`): the back-offs of the object's calls and
 //! writes end, and its keys are reconciled. The gates of the quota and of permissions let one call try for it. Rate limits and the fence
-//! hold as for every other call.
+//! hold as for every other call. Each request has one Event on its object.
 
 use super::Reconciler;
+use crate::events::{NewEvent, Regarding};
 use crate::store::{AttachmentEntry, ReconcileRequest};
 use crate::work_queue::Key;
+use multi_eni_plan::reconcile_request::{Requested, note};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ impl Reconciler {
                 ReconcileRequest::Attachment(name) => {
                     tracing::info!(attachment = %name, "new try requested by annotation");
                     let Some(entry) = self.store.attachment(&name).cloned() else { continue };
+                    let regarding = Regarding::Attachment { name: name.clone(), uid: entry.attachment.uid.clone() };
+                    self.publish(retried(regarding, entry.reconcile_at.as_deref(), Requested::Attachment));
                     self.wake_attachment(&entry);
                     let node = Key::Node(self.store.decided_under(&entry.attachment).to_owned());
                     self.writes.wake_key(&node, |target, _| target.name == name, self.now());
@@ -33,6 +37,9 @@ impl Reconciler {
         self.writes.wake_key(&key, |_, _| true, self.now());
         self.queue.add(key);
         let entries: Vec<Arc<AttachmentEntry>> = self.store.attachments_of(uid).cloned().collect();
+        let value = self.store.nodeeni(name).and_then(|entry| entry.reconcile_at.clone());
+        let regarding = Regarding::NodeEni { name: name.to_owned(), uid: uid.to_owned() };
+        self.publish(retried(regarding, value.as_deref(), Requested::NodeEni(entries.len())));
         let holding = entries.iter().map(|entry| self.store.decided_under(&entry.attachment).to_owned());
         let matching = self.assignments.iter().filter(|(_, last)| last.matches(uid)).map(|(node, _)| node.clone());
         let nodes: BTreeSet<String> = matching.chain(holding).collect();
@@ -54,4 +61,10 @@ impl Reconciler {
             self.call_history_mut(attachment).wake(now);
         }
     }
+}
+
+/// The Event that shows the user that the value of the annotation was taken.
+fn retried(regarding: Regarding, value: Option<&str>, requested: Requested) -> NewEvent {
+    let note = note(value.unwrap_or_default(), requested);
+    NewEvent { regarding, warning: false, reason: "Retried", action: "Reconcile", note }
 }

@@ -98,7 +98,7 @@ fn unmatched_sentence(vpc: &str, selected: &SelectedGroups, kept: &BTreeSet<&Sec
         |groups: Vec<&SecurityGroupId>| groups.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let (terms, groups) = (ec2_terms::text(&selected.unmatched), list(selected.groups.iter().collect()));
     let meanwhile = match kept.is_empty() {
-        true => format!("the ENI has the groups of the other terms ({groups}) meanwhile"),
+        true => format!("an ENI gets the groups of the other terms ({groups}) meanwhile"),
         false => format!(
             "no group is taken off the ENI meanwhile: it keeps {}, which no term selects, besides the groups of the other terms \
              ({groups})",

@@ -147,7 +147,7 @@ impl UnassignedReason {
             ),
             Self::SlotHeld { slot: (card, index), holder, leaving: false, policies } => {
                 let advice = policies.advice(holder);
-                write!(f, "device index {index} on network card {card} is used by NodeENI {holder}: {advice}")
+                write!(f, "device index {index} on network card {card} is reserved for NodeENI {holder}: {advice}")
             }
             Self::SlotHeld { slot: (card, index), holder, leaving: true, policies: _ } => {
                 write!(

@@ -42,7 +42,7 @@ pub(super) fn of_attachment(input: &Input<'_>, nodeeni: Option<&NodeEni>, attach
         )
     } else if let Some(removal) = removal {
         let mark = if removal.why == RemovalReason::Replaced { LineKind::Replace } else { LineKind::Remove };
-        (mark, format!("{:?}", removal.why), because(removal.why).to_owned(), departure(attachment))
+        (mark, word(removal.why).to_owned(), because(removal.why).to_owned(), departure(attachment))
     } else if let Some(waits) = waits {
         let whom = waits
             .pods
@@ -237,6 +237,19 @@ fn reported(attachment: &ExplainedAttachment) -> (String, String) {
 fn said(attachment: &ExplainedAttachment, condition: &str) -> (String, String) {
     let found = attachment.step.status.conditions.iter().find(|found| found.type_ == condition);
     found.map_or_else(Default::default, |found| (found.reason.clone(), found.message.clone()))
+}
+
+/// The reason of the line.
+fn word(why: RemovalReason) -> &'static str {
+    match why {
+        RemovalReason::NodeEniDeleted => "NodeEniDeleted",
+        RemovalReason::Deselected => "Deselected",
+        RemovalReason::NodeGone => "NodeGone",
+        RemovalReason::Replaced => "Replaced",
+        RemovalReason::Surplus => "Surplus",
+        RemovalReason::Unattachable => "Unattachable",
+        RemovalReason::Recycled => "Recycled",
+    }
 }
 
 fn because(why: RemovalReason) -> &'static str {

@@ -96,6 +96,15 @@ fn attached(eni_attachment: &Attachment) -> ObservedEni {
 }
 
 #[test]
+fn a_node_of_a_cluster_without_nodeenis_is_explained_so() {
+    let world = World::new(Vec::new());
+    let mut plan = reported(&world, &[]);
+    plan.node_enis.clear();
+    let said = explain_node(&plan, world.node.as_ref(), "n0").unwrap();
+    assert!(said.starts_with("Node n0: ") && said.ends_with("\n  The cluster has no NodeENI.\n"), "{said}");
+}
+
+#[test]
 fn a_new_eni_costs_three_calls_and_a_conflict_none() {
     let world = World::new(vec![nodeeni("a", 1, &[SUBNET_A]), nodeeni("b", 1, &[SUBNET_A])]);
     let plan = reported(&world, &[]);
@@ -104,7 +113,7 @@ fn a_new_eni_costs_three_calls_and_a_conflict_none() {
         "NodeENI a (ng=multi-eni): matches 1 node, 1 ENI desired, 0 in place\n  \
          + n0, index 1: create an ENI in subnet-0f59b4f14737be9ad (10.0.0.0/24) and attach it\n\n\
          NodeENI b (ng=multi-eni): matches 1 node, 1 ENI desired, 0 in place\n  \
-         ! n0, index 1: device index 1 on network card 0 is used by NodeENI a: give one of the two NodeENIs another \
+         ! n0, index 1: device index 1 on network card 0 is reserved for NodeENI a: give one of the two NodeENIs another \
          deviceIndex\n\n\
          NodeENI bad: would be refused: no\n\n\
          1 needs a person (!): b on n0 (DeviceIndexConflict)\n\

@@ -73,6 +73,9 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
             line!(out, "{}", node_head(node));
         }
     }
+    if plan.node_enis.is_empty() {
+        line!(out, "  The cluster has no NodeENI.");
+    }
     for nodeeni_plan in &plan.node_enis {
         let lines: Vec<&Line> = nodeeni_plan.lines.iter().filter(|line| line.node == name).collect();
         let missing = node.map(|node| missing_labels(nodeeni_plan, node)).unwrap_or_default();

@@ -76,13 +76,13 @@ pub struct MalformedUid(String);
 
 impl ClusterUid {
     /// Parses a UID: letters, digits and hyphens. IAM expands a variable such as `${aws:username}` in a value, so no other
-    /// character is accepted.
+    /// character is accepted. The letters become small, as in the tag: IAM's StringEquals distinguishes them.
     ///
     /// # Errors
     /// [`MalformedUid`] for any other text.
     pub fn parse(text: &str) -> Result<Self, MalformedUid> {
         let is_uid = (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if is_uid { Ok(Self(text.to_owned())) } else { Err(MalformedUid(text.to_owned())) }
+        if is_uid { Ok(Self(text.to_ascii_lowercase())) } else { Err(MalformedUid(text.to_owned())) }
     }
 
     /// The UID as text.
@@ -94,6 +94,12 @@ impl ClusterUid {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_uid_has_the_small_letters_of_the_tag() {
+        let uid = ClusterUid::parse("0B9C0CB1-3A1F-4F5E-9D55-6A5FF4BD6A2B").unwrap();
+        assert_eq!(uid.as_str(), "0b9c0cb1-3a1f-4f5e-9d55-6a5ff4bd6a2b");
+    }
 
     #[test]
     fn a_uid_has_no_character_that_iam_expands() {

@@ -77,6 +77,10 @@ pub(super) fn advice(failure: &Failure) -> String {
         Class::Permanent if matches!(call, Call::Detach | Call::Delete) => {
             format!("{said}. {}; the controller retries every 10 min", lasting_remedy(*call))
         }
+        // EC2 refuses a Create also because of what the call names: a subnet without an IPv6 CIDR block, for instance.
+        Class::Permanent if *call == Call::Create => {
+            format!("{said}. Correct the NodeENI, or the subnet or the security groups that it names")
+        }
         Class::Permanent => format!("{said}. Correct the NodeENI"),
         Class::InstanceNotFound => format!("{said}. The Node's providerID names an instance that EC2 does not know"),
         Class::Unknown => format!("{action} got no answer ({message}): looking up its result"),

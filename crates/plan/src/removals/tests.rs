@@ -149,6 +149,22 @@ fn a_new_leader_continues_from_the_record() {
     assert_eq!(pace(&mut next, &nodes(10..30), 20, None, 313).permitted.len(), 10);
 }
 
+/// `multi-eni plan` and the next leader know the removals by the record alone.
+#[test]
+fn those_that_read_the_record_name_the_same_times() {
+    let mut history = RemovalHistory::default();
+    let granting = pace(&mut history, &nodes(0..30), 30, None, 33);
+    let record = granting.record(None);
+    let mut reader = RemovalHistory::read(record.as_ref());
+    let reading = pace(&mut reader, &nodes(10..30), 30, None, 50);
+    let same = pace(&mut history, &nodes(10..30), 30, None, 50);
+    assert_eq!((reading.next, reading.last), (Some(at(340)), Some(at(640))));
+    assert_eq!((same.next, same.last), (reading.next, reading.last));
+    // The removals are granted at that time and not before.
+    assert_eq!(pace(&mut history, &nodes(10..30), 30, None, 339).permitted.len(), 0);
+    assert_eq!(pace(&mut history, &nodes(10..30), 30, None, 340).permitted.len(), 10);
+}
+
 #[test]
 fn expired_entries_are_no_reason_to_write() {
     let mut history = RemovalHistory::default();

@@ -138,7 +138,7 @@ impl<'a> Coverage<'a> {
         {
             let number = self.unknown.len();
             let message = format!(
-                "it is not known whether a subnet of the list is in the zone of {}: {}",
+                "it is not known whether a subnet of the NodeENI is in the zone of {}: {}",
                 counted(number, "matching node"),
                 self.sentences(&self.unknown)
             );
@@ -146,7 +146,7 @@ impl<'a> Coverage<'a> {
             return Some(ConditionUpdate { kind: types::ZONES_COVERED, status: None, reason, message });
         }
         if self.without_subnet.is_empty() {
-            let message = "each matching node has a subnet of the list in its zone";
+            let message = "each matching node has a subnet of the NodeENI in its zone";
             return self.is_known.then(|| ConditionUpdate::new(types::ZONES_COVERED, true, "AllZones", message));
         }
         let joined =
@@ -163,12 +163,14 @@ impl<'a> Coverage<'a> {
         };
         let number = self.without_subnet.len();
         let message = format!(
-            "{} {} no ENI, because no subnet of the list is in the zone {} ({have}): {}. To give an ENI to each, add a subnet of that \
-             zone{of_outposts}",
+            "{} {} no ENI, because no subnet of the NodeENI is in the {} {} ({have}): {}. To give an ENI to each, add a subnet of \
+             {}{of_outposts}",
             counted(number, "matching node"),
             verb(number, "gets", "get"),
+            verb(bare.len(), "zone", "zones"),
             joined(&bare),
             first_of(&self.without_subnet.iter().copied().collect::<Vec<_>>()),
+            verb(bare.len(), "that zone", "each of these zones"),
         );
         Some(ConditionUpdate::new(types::ZONES_COVERED, false, "NoSubnetInZone", message))
     }

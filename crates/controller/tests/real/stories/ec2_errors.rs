@@ -27,7 +27,7 @@ fn wrong_ones_beside_a_good_one() -> Result<(), Failure> {
     // The younger of two NodeENIs asks for the index that the older one has.
     environment.apply(&one("late", SUBNET_B, 3))?;
     for (name, reason, words) in
-        [("nowhere", "SubnetNotFound", NOWHERE), ("late", "DeviceIndexConflict", "used by NodeENI good")]
+        [("nowhere", "SubnetNotFound", NOWHERE), ("late", "DeviceIndexConflict", "reserved for NodeENI good")]
     {
         let (found, message) = environment.condition(name, "Degraded", "True", SOON)?;
         environment.assert_eq(name, found.as_str(), reason);

@@ -56,7 +56,7 @@ fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
             "ReferenceNotFound",
             "sg-0123456789abcdef0",
         ),
-        ("conflict", format!("{a}, deviceIndex: 1"), "DeviceIndexConflict", "used by NodeENI good"),
+        ("conflict", format!("{a}, deviceIndex: 1"), "DeviceIndexConflict", "reserved for NodeENI good"),
         ("taken", format!("{a}, deviceIndex: 2"), "DeviceIndexTaken", "does not belong to this cluster"),
         ("card", format!("{a}, deviceIndex: 30, networkCardIndex: 1"), "NetworkCardNotFound", "no card 1"),
         (
@@ -67,7 +67,7 @@ fn odd() -> Vec<(&'static str, String, &'static str, &'static str)> {
         ),
         ("prefixes", format!("{a}, deviceIndex: 32, ipv4PrefixCount: 49"), "TooManyAddresses", "the spec asks for 50"),
         ("ipv6", format!("{a}, deviceIndex: 33, ipv6AddressCount: 50"), "TooManyAddresses", "IPv6"),
-        ("no-ipv6", format!("{a}, deviceIndex: 34, ipv6AddressCount: 1"), "Refused", "Correct the NodeENI"),
+        ("no-ipv6", format!("{a}, deviceIndex: 34, ipv6AddressCount: 1"), "Refused", "or the subnet or the"),
     ]
 }
 

@@ -5,6 +5,7 @@ use super::nodeeni;
 use crate::harness::account::{GROUP, SUBNET_A};
 use crate::harness::{Environment, Failure, SOON};
 use multi_eni_sim::ec2::Fault;
+use serde_json::Value;
 use std::thread;
 use std::time::Duration;
 
@@ -52,6 +53,12 @@ fn each_new_value_wakes_a_refused_call_once() -> Result<(), Failure> {
     tried(&environment, "the same value again", 3)?;
     annotate(&environment, "nodeeni/one", "2026-01-01T00:00:10Z")?;
     tried(&environment, "the NodeENI wakes both", 5)?;
+    // One Event for each new value, on the object that has the annotation.
+    let events = environment.get(&["events", "-n", "default", "--field-selector", "reason=Retried"])?;
+    let of = |event: &Value| event["involvedObject"]["kind"].as_str().unwrap_or_default().to_owned();
+    let mut kinds: Vec<String> = events["items"].as_array().into_iter().flatten().map(of).collect();
+    kinds.sort();
+    environment.assert_eq("Events", kinds, vec!["ENIAttachment".to_owned(), "NodeENI".to_owned()]);
 
     // A new leader takes the values that it finds as handled.
     environment.crash()?;

@@ -57,6 +57,8 @@ fn a_group_term_that_matches_nothing_is_a_problem_that_names_the_groups_of_the_e
     world.groups = vec![sg(1)];
     let message = problem(&world);
     assert!(!message.contains("keeps") && message.contains("(sg-00000001, sg-00000002) meanwhile"), "{message}");
+    // The message stands for several nodes, and not each of them has an ENI.
+    assert!(message.contains("an ENI gets the groups of the other terms"), "{message}");
     world.catalog.groups_tagged.insert(by_tag("none"), tagged(&[3], 0, true));
     assert_eq!(world.assign().problems, []);
 }

@@ -56,6 +56,17 @@ fn too_many_security_groups_name_the_quota() {
     assert!(message.contains("Name fewer security groups, or raise the quota"), "{message}");
 }
 
+/// The cause may be the subnet or a security group, which the NodeENI only names.
+#[test]
+fn a_create_that_can_never_work_names_more_than_the_nodeeni() {
+    let mut world = World::new(absent(25));
+    let words = "The subnet 'subnet-1' does not have an associated IPv6 CIDR block";
+    world.fail(Call::Create, "InvalidParameterValue", words);
+    let (message, _) = reported(&world);
+    let advice = "CIDR block. Correct the NodeENI, or the subnet or the security groups that it names";
+    assert!(message.ends_with(advice), "{message}");
+}
+
 /// A new leader and `multi-eni plan` know the failures of others by the status alone.
 #[test]
 fn a_missing_security_group_stays_reported_by_a_process_that_reads_the_status() {

@@ -29,11 +29,27 @@ fn a_node_on_an_outpost_without_a_subnet_is_counted_like_a_zone_and_the_words_na
     let status = status_of(&[refused("edge", why), refused("far", far())], &["n0", "edge", "far"], 1, at(0));
     assert_eq!((status.nodes_without_subnet, status.failed), (2, 0));
     let (_, _, says) = condition(&status, types::ZONES_COVERED).unwrap();
-    assert!(says.contains("in the zone z1 on Outpost op-0ab23c4567890de1f, z9 (the subnets are in z1)"), "{says}");
+    assert!(says.contains("in the zones z1 on Outpost op-0ab23c4567890de1f, z9 (the subnets are in z1)"), "{says}");
     assert!(says.ends_with("EC2 attaches an ENI only to an instance on the Outpost of its subnet"), "{says}");
     let (_, _, says) =
         condition(&status_of(&[refused("far", far())], &["n0", "far"], 1, at(0)), types::ZONES_COVERED).unwrap();
     assert!(!says.contains("Outpost"), "{says}");
+}
+
+#[test]
+fn several_zones_without_a_subnet_are_plural() {
+    let bare = |node: &str, zone: &str| refused(node, no_subnet_in_zone(zone, "z1"));
+    let says = |refusals: &[Unassigned], matched: &[&str]| {
+        condition(&status_of(refusals, matched, 1, at(0)), types::ZONES_COVERED).unwrap().2
+    };
+    let one = says(&[bare("n8", "z8")], &["n0", "n8"]);
+    assert_eq!(
+        one,
+        "1 matching node gets no ENI, because no subnet of the NodeENI is in the zone z8 (the subnets are in z1): n8. To give an ENI \
+         to each, add a subnet of that zone"
+    );
+    let two = says(&[bare("n8", "z8"), bare("n9", "z9")], &["n0", "n8", "n9"]);
+    assert!(two.contains("is in the zones z8, z9 (") && two.ends_with("add a subnet of each of these zones"), "{two}");
 }
 
 #[test]
