@@ -6,7 +6,7 @@ use super::orphans::in_scope;
 use super::removal::Scope;
 use multi_eni_api::ids::EniId;
 use multi_eni_api::names::{TAG_NODE, TAG_NODEENI};
-use multi_eni_plan::ec2_messages::second;
+use multi_eni_plan::message_time::second;
 use multi_eni_plan::observed::{AttachmentState, ObservedEni};
 use multi_eni_plan::orphans::{Kept, RemovalEstimates};
 

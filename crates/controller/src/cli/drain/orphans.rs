@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
 use multi_eni_api::names::TAG_NODEENI;
 use multi_eni_plan::counted::{counted, first_of, is_or_are, verb};
-use multi_eni_plan::ec2_messages::second;
+use multi_eni_plan::message_time::second;
 use multi_eni_plan::observed::ObservedEni;
 use multi_eni_plan::orphans::{self, Known, RemovalEstimates, Sightings};
 use multi_eni_plan::settings::Settings;
