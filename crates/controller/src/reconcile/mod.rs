@@ -55,6 +55,10 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+/// A request passes the queue of its client, whose task gives it a place, then the pool of connections, and then the task of its
+/// connection, which writes it. The call is polled before each of these tasks runs.
+const STEPS_OF_A_REQUEST: usize = 3;
+
 /// After so many decisions the process's other tasks run.
 const DECIDED_AT_ONCE: usize = 200;
 
@@ -145,11 +149,12 @@ impl Reconciler {
         if !std::mem::take(&mut self.has_unsent_calls) {
             return;
         }
-        while let Poll::Ready(Some(finished)) = futures::poll!(self.calls.next()) {
-            self.answered.push(finished);
+        for _ in 0..STEPS_OF_A_REQUEST {
+            while let Poll::Ready(Some(finished)) = futures::poll!(self.calls.next()) {
+                self.answered.push(finished);
+            }
+            tokio::task::yield_now().await;
         }
-        // The tasks of the connections write the requests.
-        tokio::task::yield_now().await;
     }
 
     /// Warns that nothing is done: deleting a CRD deletes all its objects, but is no request to remove ENIs that carry traffic.
