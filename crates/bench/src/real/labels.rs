@@ -66,7 +66,7 @@ pub async fn label_one_by_one(
     account.answer_after(LATENCY);
     let mut labels = Vec::new();
     for node in nodes {
-        let (on, sent) = (instance(node), Timestamp::now());
+        let (on, sent) = (instance(node), account.now());
         let mut landing = account.ec2.subscribe();
         let mut calls: Vec<Call> = Vec::new();
         let attach = async {
@@ -84,7 +84,7 @@ pub async fn label_one_by_one(
         };
         let label = async {
             let answer = cluster.label(node).await;
-            answer.map(|()| Timestamp::now().duration_since(sent).as_secs_f64() * 1000.0)
+            answer.map(|()| account.now().duration_since(sent).as_secs_f64() * 1000.0)
         };
         let (attach, answered) = tokio::join!(tokio::time::timeout(patience, attach), label);
         // An Attach that was never sent counts as infinitely late.

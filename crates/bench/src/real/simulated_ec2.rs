@@ -1,6 +1,7 @@
 //! The simulated EC2 over TCP, with a record of the ENIs of NodeENIs.
 
 use crate::region::{self, Neighbours};
+use jiff::Timestamp;
 use multi_eni_sim::clock::SimClock;
 use multi_eni_sim::ec2::{AttachmentStatus, Ec2, Eni, Happening};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,7 @@ pub struct Account {
     pub ec2: Ec2,
     /// Its endpoint.
     pub endpoint: String,
+    clock: SimClock,
     observations: Arc<Mutex<Observations>>,
 }
 
@@ -44,7 +46,8 @@ impl Account {
     /// # Errors
     /// If the simulator refuses something, or no port is free; the message says what.
     pub async fn open(instances: u32, neighbours: Neighbours) -> Result<Self, String> {
-        let ec2 = region::open(SimClock::starting_at(jiff::Timestamp::now()))?;
+        let clock = SimClock::starting_at(Timestamp::now());
+        let ec2 = region::open(clock)?;
         neighbours.add_subnets(&ec2, instances)?;
         (1..=instances).try_for_each(|n| {
             region::run_instance(&ec2, n)?;
@@ -59,7 +62,13 @@ impl Account {
         let observations = Arc::new(Mutex::new(observations));
         let shared = observations.clone();
         ec2.observe(Box::new(move |_, happening| observe(&mut lock(&shared), happening)));
-        Ok(Self { ec2, endpoint, observations })
+        Ok(Self { ec2, endpoint, clock, observations })
+    }
+
+    /// The time by the clock of EC2's records. The wall clock is adjusted now and then, and after half an hour differs by many
+    /// milliseconds.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Clears the counts and the times.

@@ -90,7 +90,7 @@ fn good() -> Vec<(String, String)> {
             format!("subnetIDs: [{SUBNET_B}, {SUBNET_B}, {SUBNET_B}], subnetID: {SUBNET_B}, deviceIndex: 63"),
         ),
         own(&"n".repeat(253), format!("subnetID: {SUBNET_B}, deviceIndex: 62")),
-        own("nobody", format!("subnetID: {SUBNET_B}, deviceIndex: 1, nodeSelector: {{'not a label!': ' '}}")),
+        own("nobody", format!("subnetID: {SUBNET_B}, deviceIndex: 1, nodeSelector: {{example.com/nobody: ''}}")),
     ]
 }
 

@@ -54,7 +54,13 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiEr
     let lagging = state.lagging(stale);
     let managed = params.get("IncludeManagedResources") == Some("true");
     let is_shown = |(_, eni): &(&str, &Eni)| managed || !eni.managed;
-    let passes = |eni: &&Eni| filters.is_empty() || filters.pass(&eni.tags, |name| values(eni, name, &state.groups));
+    // A shortcut: it spares the other comparisons for all ENIs of other instances.
+    let instances = filters.exact("attachment.instance-id");
+    let is_on = |eni: &Eni, ids: &[String]| eni.attachment.as_ref().is_some_and(|at| ids.contains(&at.instance_id));
+    let passes = |eni: &&Eni| {
+        instances.is_none_or(|ids| is_on(eni, ids))
+            && (filters.is_empty() || filters.pass(&eni.tags, |name| values(eni, name, &state.groups)))
+    };
     // A shortcut: with short pages, the ENIs that do not match count too.
     let filtered = filters.exact("network-interface-id").filter(|_| !state.settings.short_pages);
     let (items, next) = if let (Some(filtered), true) = (filtered, ids.is_empty()) {
