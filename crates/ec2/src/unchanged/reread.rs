@@ -178,7 +178,7 @@ mod tests {
 
         let known = |id: &EniId, digest| first.digests.contains(&(id.clone(), digest)).then(|| held(id));
         let (rest, again) = cut(all.clone(), &keys, known);
-        assert_eq!(rest, answer(&[nameless.clone()]));
+        assert_eq!(rest, answer(std::slice::from_ref(&nameless)));
         assert_eq!(again.unchanged, first.digests.iter().map(|(id, _)| held(id)).collect::<Vec<_>>());
         assert_eq!(again.digests, first.digests);
 

@@ -28,9 +28,12 @@ fn the_same_item_is_read_from_the_cache_as_it_would_be_parsed() {
     assert_eq!(cache.as_listed(&id(2), digest("a")), None);
 }
 
+/// What changes an ENI, in words and in the cache.
+type Other = (&'static str, fn(&mut CacheState));
+
 #[test]
 fn an_eni_that_something_else_changed_is_parsed() {
-    let changes: [(&str, fn(&mut CacheState)); 6] = [
+    let changes: [Other; 6] = [
         ("another Describe", |cache| drop(cache.apply_shown(vec![on(1, Detaching, 20)]))),
         ("another Describe that shows the same", |cache| drop(cache.apply_shown(vec![on(1, Attached, 20)]))),
         ("a call of ours", |cache| assert!(cache.apply_description(&id(1), "new", at(20)))),
