@@ -1,5 +1,6 @@
 //! Metrics and log lines of what happens rarely, in virtual time: orphans, forced detaches, conflicts, watches that break, calls
-//! that wait for the rate limiter, a Lease that cannot be renewed, another Region, changes in place by their cause.
+//! that wait for the rate limiter, a Lease that cannot be renewed, another Region, changes in place by their cause, ENIs that are not
+//! parsed again.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it needs")]
 
 use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER, TAG_NODE};
@@ -299,4 +300,30 @@ fn changes_in_place_are_counted_by_their_cause() {
     let expected =
         [[2.0, 0.0, 0.0, 0.0, 0.0], [2.0, 2.0, 0.0, 0.0, 0.0], [2.0, 2.0, 2.0, 2.0, 0.0], [0.0, 0.0, 2.0, 0.0, 0.0]];
     assert_eq!(found, expected);
+}
+
+/// At rest no ENI is parsed. A changed one is, until a resync shows it as the one before; the others stay as they are.
+#[test]
+fn enis_that_are_not_parsed_again_are_counted() {
+    let result = run_isolated(|| async {
+        let world = World::open(5, 0.8).await?;
+        let unchanged = "multi_eni_cache_resync_unchanged_enis";
+        world.apply(1)?;
+        world.until_ready(5).await?;
+        let first = value(&world, unchanged).await?;
+        world.pass(300).await;
+        let mut found = vec![first, value(&world, unchanged).await?];
+        let enis = world.ec2.snapshot().enis;
+        let eni = enis.values().find(|eni| eni.client_token.is_some()).map(|eni| eni.id.clone()).ok_or("no ENI")?;
+        // The controller changes nothing about this tag.
+        let tag = |eni: &mut multi_eni_sim::ec2::Eni| drop(eni.tags.insert("cost-centre".to_owned(), "7".to_owned()));
+        world.ec2.hand_change(&eni, tag).map_err(|error| error.to_string())?;
+        for _ in 0..2 {
+            world.pass(60).await;
+            found.push(value(&world, unchanged).await?);
+        }
+        world.close().await;
+        Ok(found)
+    });
+    assert_eq!(result.expect("the simulation fails"), [0.0, 5.0, 4.0, 5.0]);
 }

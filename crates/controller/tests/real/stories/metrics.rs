@@ -28,6 +28,7 @@ const MOVED_ELSEWHERE: &[(&str, &str, &str)] = &[
         "controller/tests/real/stories/refusals.rs",
         "writes_that_a_policy_refuses_back_off_and_succeed_when_it_is_gone",
     ),
+    ("multi_eni_cache_resync_unchanged_enis", BENCH, "enis_that_are_not_parsed_again_are_counted"),
     ("multi_eni_ec2_calls_waiting", BENCH, "calls_that_wait_for_the_rate_limiter_are_counted"),
     (
         "multi_eni_ec2_unreadable_items",
