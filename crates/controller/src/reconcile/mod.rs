@@ -238,7 +238,7 @@ impl Reconciler {
             .nodes()
             .filter(|node| nodeeni.is_some_and(|nodeeni| concerns(nodeeni, node)))
             .map(|node| node.name.clone());
-        let before = self.assignments.iter().filter(|(_, old)| old.matches(uid)).map(|(node, _)| node.clone());
+        let before = self.assignments.iter().filter(|(_, old)| old.concerns(uid)).map(|(node, _)| node.clone());
         let holding =
             self.store.attachments_of(uid).map(|entry| self.store.decided_under(&entry.attachment).to_owned());
         let nodes: BTreeSet<String> = matching.chain(before).chain(holding).collect();
@@ -248,12 +248,17 @@ impl Reconciler {
         if self.started && nodeeni.is_some() {
             self.undecided.changed(uid, &nodes);
         }
-        // What is reported of several Nodes of one instance depends on the NodeENIs of each of them.
+        self.enqueue_instances_of(nodes);
+        attachments.into_iter().for_each(|name| self.queue.add(Key::Attachment(name)));
+    }
+
+    /// Adds to the queue these Nodes, and the other Nodes of their instances: what is reported of several Nodes of one instance depends
+    /// on the NodeENIs of each of them.
+    fn enqueue_instances_of(&mut self, nodes: BTreeSet<String>) {
         let instances = nodes.iter().filter_map(|name| self.store.node(name)?.instance.as_ref().ok());
         let of_instances = instances.flat_map(|instance| self.store.nodes_on(instance)).map(|node| node.name.clone());
-        let all: BTreeSet<String> = of_instances.chain(nodes.iter().cloned()).collect();
-        all.into_iter().for_each(|node| self.queue.add(Key::Node(node)));
-        attachments.into_iter().for_each(|name| self.queue.add(Key::Attachment(name)));
+        let others: BTreeSet<String> = of_instances.collect();
+        nodes.into_iter().chain(others).for_each(|node| self.queue.add(Key::Node(node)));
     }
 
     /// Takes a change of the EC2 cache.

@@ -128,10 +128,11 @@ impl Reconciler {
             .map(|entry| entry.nodeeni.uid.as_str())
             .collect();
         let uses = |uid: &str| users.contains(&uid);
-        let nodes = self.assignments.iter().filter(|(_, last)| last.matched.iter().any(|uid| uses(uid)));
-        let nodes: Vec<Key> = nodes.map(|(node, _)| Key::Node(node.clone())).collect();
+        let nodes = self.assignments.iter().filter(|(_, last)| last.nodeenis().into_iter().any(|uid| uses(uid)));
+        let nodes: BTreeSet<String> = nodes.map(|(node, _)| node.clone()).collect();
         let attachments = self.store.attachments().filter(|entry| uses(&entry.attachment.nodeeni_uid));
         let attachments: Vec<Key> = attachments.map(|entry| Key::Attachment(entry.attachment.name.clone())).collect();
-        nodes.into_iter().chain(attachments).for_each(|key| self.queue.add(key));
+        self.enqueue_instances_of(nodes);
+        attachments.into_iter().for_each(|key| self.queue.add(key));
     }
 }

@@ -20,8 +20,9 @@ impl Reconciler {
                     tracing::info!(attachment = %name, "new try requested by annotation");
                     let Some(entry) = self.store.attachment(&name).cloned() else { continue };
                     let regarding = Regarding::Attachment { name: name.clone(), uid: entry.attachment.uid.clone() };
-                    self.publish(retried(regarding, entry.reconcile_at.as_deref(), Requested::Attachment));
-                    self.wake_attachment(&entry);
+                    if self.wake_attachment(&entry) {
+                        self.publish(retried(regarding, entry.reconcile_at.as_deref(), Requested::Attachment));
+                    }
                     let node = Key::Node(self.store.decided_under(&entry.attachment).to_owned());
                     self.writes.wake_key(&node, |target, _| target.name == name, self.now());
                     [node, Key::Attachment(name)].into_iter().for_each(|key| self.queue.add(key));
@@ -46,20 +47,25 @@ impl Reconciler {
         for node in nodes {
             self.writes.wake_key(&Key::Node(node), |_, nodeeni| nodeeni == Some(uid), self.now());
         }
-        entries.iter().for_each(|entry| self.wake_attachment(entry));
+        for entry in &entries {
+            self.wake_attachment(entry);
+        }
         self.recheck_names_of(uid);
         self.enqueue_nodes_of(name, uid);
     }
 
-    /// An ENIAttachment: its calls, and the writes of its own key. One that is Ready and has met no error has nothing to wake.
-    fn wake_attachment(&mut self, entry: &AttachmentEntry) {
+    /// An ENIAttachment: its calls, and the writes of its own key. Returns whether it may have something to wake: one that is Ready and
+    /// has met no error has not.
+    fn wake_attachment(&mut self, entry: &AttachmentEntry) -> bool {
         let attachment = &entry.attachment;
         let now = self.now();
         self.writes.wake_key(&Key::Attachment(attachment.name.clone()), |_, _| true, now);
         let is_remembered = self.call_histories.contains_key(&attachment.uid);
-        if is_remembered || !self.is_ready(entry) || attachment.status.last_error.is_some() {
+        let may_wait = is_remembered || !self.is_ready(entry) || attachment.status.last_error.is_some();
+        if may_wait {
             self.call_history_mut(attachment).wake(now);
         }
+        may_wait
     }
 }
 

@@ -12,7 +12,9 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use multi_eni_api::ids::EniId;
 use multi_eni_plan::observed::ObservedEni;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -89,12 +91,19 @@ impl Intercept for Reread {
 fn cut(answer: Bytes, keys: &Keys, holds: impl Fn(&EniId, Digest) -> Option<ObservedEni>) -> (Bytes, Taken) {
     let mut taken = Taken::default();
     let Some(items) = items::of_list(&answer, LIST) else { return (answer, taken) };
-    let (mut rest, mut from) = (BytesMut::new(), 0);
-    for item in items {
+    let read = |item: &Range<usize>| {
         let text = &answer[item.clone()];
-        let Some((id, digest)) = items::first(text, ID).and_then(EniId::observed).zip(keys.digest(text)) else {
-            continue;
-        };
+        items::first(text, ID).and_then(EniId::observed).zip(keys.digest(text))
+    };
+    let known: Vec<(Range<usize>, EniId, Digest)> =
+        items.into_iter().filter_map(|item| read(&item).map(|(id, digest)| (item, id, digest))).collect();
+    let ids: BTreeSet<&EniId> = known.iter().map(|(_, id, _)| id).collect();
+    if ids.len() < known.len() {
+        // It shows an ENI twice, and the later item counts: the order must stay.
+        return (answer, taken);
+    }
+    let (mut rest, mut from) = (BytesMut::new(), 0);
+    for (item, id, digest) in known {
         if let Some(held) = holds(&id, digest) {
             rest.extend_from_slice(&answer[from..item.start]);
             from = item.end;
@@ -187,6 +196,13 @@ mod tests {
         let (rest, then) = cut(answer(&[a, changed.clone(), new.clone(), nameless.clone(), c]), &keys, known);
         assert_eq!(rest, answer(&[changed, new, nameless]));
         assert_eq!((then.unchanged.len(), then.digests.len()), (2, 4));
+    }
+
+    #[test]
+    fn an_answer_that_shows_an_eni_twice_is_parsed_as_it_is() {
+        let twice = answer(&[item("eni-0a", "<x/>"), item("eni-0b", "<x/>"), item("eni-0a", "<y/>")]);
+        let (rest, taken) = cut(twice.clone(), &Keys::default(), |id, _| Some(held(id)));
+        assert_eq!((rest, taken.unchanged.len(), taken.digests.len()), (twice, 0, 0));
     }
 
     #[test]

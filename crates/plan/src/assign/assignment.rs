@@ -251,6 +251,11 @@ impl Assignment {
         self.matched.iter().chain(&self.adopting).chain(waiting).chain(losing).chain(problems).collect()
     }
 
+    /// Whether this assignment concerns the NodeENI with this UID.
+    pub fn concerns(&self, uid: &str) -> bool {
+        self.nodeenis().into_iter().any(|of| of == uid)
+    }
+
     /// Whether the selector of the NodeENI with this UID matches the node.
     pub fn matches(&self, uid: &str) -> bool {
         self.matched.iter().any(|of| of == uid)

@@ -2,7 +2,6 @@
 //! and what the controller does with the orphans, and calls nothing.
 
 use super::objects::AttachmentObject;
-use super::orphans::in_scope;
 use super::removal::Scope;
 use multi_eni_api::ids::EniId;
 use multi_eni_api::names::{TAG_NODE, TAG_NODEENI};
@@ -32,7 +31,7 @@ pub(super) fn left(
     attachments: &[&AttachmentObject],
     orphans: &RemovalEstimates,
 ) -> Vec<LeftEni> {
-    let mut left: Vec<LeftEni> = in_scope(scope, enis).map(|eni| one(eni, attachments, orphans)).collect();
+    let mut left: Vec<LeftEni> = scope.enis(enis).map(|eni| one(eni, attachments, orphans)).collect();
     left.sort_by(|one, other| one.id.cmp(&other.id));
     left
 }

@@ -135,8 +135,8 @@ fn leader(runtime: &Runtime, drain: &Drain, flags: &Flags) -> miette::Result<Opt
 
 /// The API server has nothing to remove. Waits for the controller if EC2 shows orphans that it removes by itself.
 fn only_orphans(runtime: &Runtime, drain: &mut Drain, flags: &Flags) -> miette::Result<ExitCode> {
-    say(&text::nothing_to_do(&drain.removal));
     let has_orphans = drain.has_orphans();
+    say(&text::nothing_to_do(&drain.removal, has_orphans));
     say(&drain.orphans_announcement());
     let mut deadline = None;
     if has_orphans && !flags.dry_run {

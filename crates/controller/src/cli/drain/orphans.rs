@@ -1,14 +1,13 @@
 //! The orphans during a removal: ENIs with this cluster's ownership tag that no ENIAttachment has. It is given what EC2 and the
 //! watches show, and says which of them the controller removes by itself, by when, and which it never removes. It calls nothing.
 
-use super::removal::{Removal, Scope};
+use super::removal::Removal;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::{EniId, InstanceId};
-use multi_eni_api::names::TAG_NODEENI;
 use multi_eni_plan::counted::{counted, first_of, is_or_are, verb};
 use multi_eni_plan::message_time::second;
 use multi_eni_plan::observed::ObservedEni;
-use multi_eni_plan::orphans::{self, Known, RemovalEstimates, Sightings};
+use multi_eni_plan::orphans::{self, Known, RemovalEstimates, Sightings, TooMany};
 use multi_eni_plan::settings::Settings;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -17,7 +16,15 @@ use std::fmt::Write as _;
 #[derive(Debug, Default)]
 pub(super) struct Orphans {
     sightings: Sightings,
-    said: String,
+    said: Said,
+}
+
+/// What was said last of the wait. A time that moves with each look is no news.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    orphans: Vec<EniId>,
+    ends_before: bool,
+    too_many: Option<TooMany>,
 }
 
 impl Orphans {
@@ -47,7 +54,7 @@ impl Orphans {
             resync_every,
             settings: &Settings::default(),
         });
-        let meant: BTreeSet<&EniId> = in_scope(&removal.scope, owned).map(|eni| &eni.id).collect();
+        let meant: BTreeSet<&EniId> = removal.scope.enis(owned).map(|eni| &eni.id).collect();
         estimates.removed_by.retain(|eni, _| meant.contains(eni));
         estimates.kept.retain(|eni, _| meant.contains(eni));
         estimates
@@ -55,26 +62,23 @@ impl Orphans {
 
     /// What the command waits for, if that is not what was said last. `deadline`: when it stops waiting.
     pub fn news(&mut self, estimates: &RemovalEstimates, deadline: Option<Timestamp>) -> Option<String> {
-        let now = waiting(estimates, deadline);
+        let now = Said {
+            orphans: estimates.removed_by.keys().cloned().collect(),
+            ends_before: estimates.last().zip(deadline).is_some_and(|(last, deadline)| deadline < last),
+            too_many: estimates.too_many,
+        };
         (now != self.said).then(|| {
-            self.said.clone_from(&now);
-            now
+            self.said = now;
+            waiting(estimates, deadline)
         })
     }
 }
 
-/// Whether an orphan is attached: then it must be known which instances are Nodes.
+/// Whether an orphan of the removal's scope is attached: then it must be known which instances are Nodes.
 pub(super) fn is_one_attached(removal: &Removal, owned: &[ObservedEni]) -> bool {
     let (attachments, named) = holders(removal);
-    orphans::lone(owned, &attachments, &named).any(|eni| eni.attachment.is_some())
-}
-
-/// The ENIs of the scope.
-pub(super) fn in_scope<'a>(scope: &'a Scope, enis: &'a [ObservedEni]) -> impl Iterator<Item = &'a ObservedEni> {
-    enis.iter().filter(move |eni| match scope {
-        Scope::Cluster => true,
-        Scope::NodeEni(name) => eni.tags.get(TAG_NODEENI) == Some(name.as_str()),
-    })
+    let meant: BTreeSet<&EniId> = removal.scope.enis(owned).map(|eni| &eni.id).collect();
+    orphans::lone(owned, &attachments, &named).any(|eni| eni.attachment.is_some() && meant.contains(&eni.id))
 }
 
 /// UIDs of all ENIAttachments, and the ENIs in their statuses.
@@ -146,10 +150,11 @@ pub(super) fn nobody_leads(why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::left::tests::{attached, eni};
+    use super::super::removal::Scope;
     use super::super::removal::tests::{attachment, begun};
     use super::*;
     use crate::watch::Watched;
-    use multi_eni_plan::orphans::{Kept, TooMany};
+    use multi_eni_plan::orphans::Kept;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -2,6 +2,8 @@
 
 use super::listing::Listing;
 use super::objects::{AttachmentObject, NodeEniObject};
+use multi_eni_api::names::TAG_NODEENI;
+use multi_eni_plan::observed::ObservedEni;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the user asked to remove.
@@ -20,6 +22,14 @@ impl Scope {
             Self::Cluster => true,
             Self::NodeEni(name) => name == nodeeni,
         }
+    }
+
+    /// Those of the ENIs that are meant.
+    pub fn enis<'a>(&'a self, enis: &'a [ObservedEni]) -> impl Iterator<Item = &'a ObservedEni> {
+        enis.iter().filter(move |eni| match self {
+            Self::Cluster => true,
+            Self::NodeEni(name) => eni.tags.get(TAG_NODEENI) == Some(name.as_str()),
+        })
     }
 }
 

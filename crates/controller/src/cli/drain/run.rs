@@ -126,7 +126,7 @@ impl Drain {
     /// What will be removed.
     pub fn announcement(&self) -> String {
         let scope = &self.removal.scope;
-        let number = |owned: &OwnedEnis| orphans::in_scope(scope, &owned.enis).count() + owned.without_id;
+        let number = |owned: &OwnedEnis| scope.enis(&owned.enis).count() + owned.without_id;
         let text = text::announcement(&self.removal, &self.server, self.owned.as_ref().map(number));
         text + &self.orphans_announcement()
     }

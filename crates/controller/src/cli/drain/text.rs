@@ -54,9 +54,10 @@ pub(super) fn nobody_leads(why: &str) -> String {
     format!("No controller leads: {why}. Without one, drain deletes nothing.\n")
 }
 
-/// Nothing is there to remove. If the user named a NodeENI, the ones that exist are listed: the name may be misspelt.
-pub(super) fn nothing_to_do(removal: &Removal) -> String {
+/// Nothing is there to remove, apart from orphans. If the user named a NodeENI, the ones that exist are listed: the name may be misspelt.
+pub(super) fn nothing_to_do(removal: &Removal, has_orphans: bool) -> String {
     match &removal.scope {
+        Scope::Cluster if has_orphans => "There is no NodeENI and no ENIAttachment.\n".to_owned(),
         Scope::Cluster => "Nothing to do: there is no NodeENI and no ENIAttachment.\n".to_owned(),
         Scope::NodeEni(name) => {
             let all: Vec<&str> = removal.nodeenis.items.values().map(|nodeeni| nodeeni.name.as_str()).collect();
@@ -251,15 +252,16 @@ mod tests {
     #[test]
     fn a_name_that_no_nodeeni_has_is_said_with_those_that_exist() {
         let scope = || Scope::NodeEni("stroage".into());
-        let text = nothing_to_do(&begun(scope(), &["storage", "web"], &[attachment("1", "n1", "storage")]));
+        let text = nothing_to_do(&begun(scope(), &["storage", "web"], &[attachment("1", "n1", "storage")]), false);
         let expected = "There is no NodeENI stroage and no ENIAttachment of it; the cluster has storage, web. Nothing was deleted.\n";
         assert_eq!(text, expected);
-        assert!(nothing_to_do(&begun(scope(), &[], &[])).contains("the cluster has none"));
+        assert!(nothing_to_do(&begun(scope(), &[], &[]), false).contains("the cluster has none"));
         let many: Vec<String> = (10..23).map(|n| format!("n{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let text = nothing_to_do(&begun(scope(), &many, &[]));
+        let text = nothing_to_do(&begun(scope(), &many, &[]), false);
         assert!(text.contains("n19 and 3 more."), "{text}");
-        assert!(nothing_to_do(&begun(Scope::Cluster, &[], &[])).starts_with("Nothing to do"));
+        assert!(nothing_to_do(&begun(Scope::Cluster, &[], &[]), false).starts_with("Nothing to do"));
+        assert!(nothing_to_do(&begun(Scope::Cluster, &[], &[]), true).starts_with("There is no NodeENI and no"));
     }
 
     #[test]

@@ -88,7 +88,8 @@ pub(super) fn next_look(audit: &Audit, looks: Looks, is_late: bool, orphans: usi
             None if looks.has_waited => NextLook::WhileWaiting(LOOK_EVERY),
             None => NextLook::Never,
         },
-        Audit::Made { .. } => match soon(looks.answered).filter(|_| is_late) {
+        // An ENI without an ID may be one that EC2 shows late, too.
+        Audit::Made { without_id, .. } => match soon(looks.answered).filter(|_| is_late || *without_id > 0) {
             Some(pause) => NextLook::Soon(pause),
             None if orphans > 0 => NextLook::WhileWaiting(LOOK_EVERY),
             None => NextLook::Never,
@@ -172,6 +173,9 @@ mod tests {
         assert_eq!(next_look(&left, looks(1, 0, false), false, 1), NextLook::WhileWaiting(LOOK_EVERY), "known before");
         assert_eq!(next_look(&left, looks(1, 0, false), false, 0), NextLook::Never, "the controller never removes it");
         assert_eq!(next_look(&left, looks(5, 0, false), true, 0), NextLook::Never);
+        let unread = Audit::Made { left: Vec::new(), without_id: 1 };
+        assert_eq!(next_look(&unread, looks(1, 0, false), false, 0), NextLook::Soon(SOON[0]), "it may be late");
+        assert_eq!(next_look(&unread, looks(5, 0, false), false, 0), NextLook::Never);
         assert_eq!(next_look(&failed, looks(0, 4, false), false, 0), NextLook::Soon(SOON[3]));
         assert_eq!(next_look(&failed, looks(0, 5, false), false, 0), NextLook::Never);
         assert_eq!(next_look(&failed, looks(3, 5, true), false, 0), NextLook::WhileWaiting(LOOK_EVERY));
