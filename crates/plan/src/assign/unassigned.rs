@@ -52,7 +52,8 @@ pub enum UnassignedReason {
     },
     /// EC2 itself shows two different zones for the node: a sentence.
     ZoneContradiction(String),
-    /// EC2 does not show the instance. Another lookup, at least a minute after the first one, decides whether it is gone.
+    /// EC2 does not show the instance. Another lookup, at least a minute after the first one, and a whole resync decide whether it is
+    /// gone.
     InstanceNotShown {
         /// The instance.
         instance: InstanceId,

@@ -57,8 +57,9 @@ impl UnassignedReason {
             Self::ZoneContradiction(sentence) => write!(f, "{sentence}, and no ENI is created until the sources agree"),
             Self::InstanceNotShown { instance, since } => write!(
                 f,
-                "EC2 has not shown its instance {instance} since {}, and another lookup, at least a minute later, decides whether \
-                 the instance is gone: no ENI is created; if the instance never existed, correct the Node's providerID",
+                "EC2 has not shown its instance {instance} since {}, and another lookup, at least a minute later, and a complete \
+                 resync decide whether the instance is gone: no ENI is created; if the instance never existed, correct the Node's \
+                 providerID",
                 second(*since)
             ),
             Self::InstanceGone { instance, since, is_lasting: false } => write!(

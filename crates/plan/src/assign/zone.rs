@@ -1,13 +1,14 @@
 //! Determines the Availability Zone and the Outpost of a node. The sources are, in this order: EC2 by the primary interface, EC2 by the ENIs that
 //! are attached, the providerID, and the label, which any user can change. An instance never changes its zone, so sources that
-//! differ are an input error: the error is reported, and no ENI is removed because of it.
+//! differ are an input error: the error is reported, and no ENI is removed because of it. For the Outpost the sources are those of EC2
+//! only, and also the ENIs of this cluster on the instance whose ENIAttachment is lost.
 
 use super::planner::NodePlanner;
 use super::resolved::{Resolved, resolve};
 use super::unassigned::{UnassignedReason, ZONE_CONTRADICTION};
 use crate::attachment::Attachment;
 use crate::nodeeni::EniSpec;
-use crate::observed::{InstanceInterfaces, Location, NodeOutpost, ObservedNode, ObservedSubnet, ZONE_LABEL};
+use crate::observed::{AttachmentState, Location, NodeOutpost, ObservedEni, ObservedNode, ObservedSubnet, ZONE_LABEL};
 use crate::problem::Problem;
 use crate::selected_subnets::Selection;
 use multi_eni_api::conditions::{self, types};
@@ -18,13 +19,14 @@ use multi_eni_api::ids::SubnetId;
 enum Source<'a> {
     Primary,
     Attached(&'a str),
+    Eni(&'a str),
     ProviderId,
     Label,
 }
 
 impl Source<'_> {
     fn is_ec2(self) -> bool {
-        matches!(self, Self::Primary | Self::Attached(_))
+        matches!(self, Self::Primary | Self::Attached(_) | Self::Eni(_))
     }
 }
 
@@ -33,6 +35,7 @@ impl std::fmt::Display for Source<'_> {
         match self {
             Self::Primary => f.write_str("EC2 (its primary interface)"),
             Self::Attached(name) => write!(f, "EC2 (the attached ENI of ENIAttachment {name})"),
+            Self::Eni(id) => write!(f, "EC2 (the attached ENI {id})"),
             Self::ProviderId => f.write_str("its providerID"),
             Self::Label => write!(f, "its label {ZONE_LABEL}"),
         }
@@ -116,22 +119,39 @@ impl<'a> NodePlanner<'a> {
             return Err(self.await_lookup(instance, "the EC2 lookup of the node's zone"));
         }
         let contradiction = other.map(|wrong| format!("{}; zone {zone} counts. Correct {}", sentence(wrong), wrong.0));
-        Ok(Place { zone, outpost: self.node_outpost(), contradiction })
+        Ok(Place { zone, outpost: self.node_outpost(zone)?, contradiction })
     }
 
-    /// The Outpost of the node: by its primary interface, or by an attached ENI, because an instance stays on its Outpost.
-    fn node_outpost(&self) -> NodeOutpost<'a> {
+    /// The Outpost of the node: by its primary interface, and by the attached ENIs, because an instance stays on its Outpost. EC2 may
+    /// show no Outpost on a primary interface, so an attached ENI of a subnet on another Outpost contradicts it.
+    fn node_outpost(&self, zone: &str) -> Result<NodeOutpost<'a>, UnassignedReason> {
         let input = self.input;
-        let primary = input.instance.map_or(NodeOutpost::NotShown, InstanceInterfaces::node_outpost);
-        if primary != NodeOutpost::NotShown {
-            return primary;
-        }
-        let attached = self.here.iter().filter(|attachment| is_attached(attachment));
-        let mut subnets = attached.filter_map(|attachment| {
-            let id = SubnetId::parse(&attachment.request.subnet_id).ok()?;
-            input.catalog.subnets.get(&id)
+        let primary = input.instance.and_then(|interfaces| match interfaces.node_outpost() {
+            NodeOutpost::Shown(outpost) => Some((Source::Primary, outpost)),
+            NodeOutpost::NotShown => None,
         });
-        subnets.next().map_or(NodeOutpost::NotShown, |subnet| NodeOutpost::Shown(subnet.outpost.as_deref()))
+        let attached = self.here.iter().filter(|attachment| is_attached(attachment)).filter_map(|attachment| {
+            let subnet = SubnetId::parse(&attachment.request.subnet_id).ok()?;
+            Some((Source::Attached(attachment.name.as_str()), input.catalog.subnets.get(&subnet)?.outpost.as_deref()))
+        });
+        // An ENI whose ENIAttachment is lost is evidence too.
+        let on_instance = input.instance.into_iter().flat_map(|interfaces| &interfaces.enis);
+        let of_cluster = on_instance.filter(|eni| is_on_instance(eni) && eni.is_of(input.cluster)).filter_map(|eni| {
+            let subnet = input.catalog.subnets.get(eni.subnet.as_ref()?)?;
+            Some((Source::Eni(eni.id.as_str()), subnet.outpost.as_deref()))
+        });
+        let mut shown = primary.into_iter().chain(attached).chain(of_cluster);
+        let Some((source, outpost)) = shown.next() else { return Ok(NodeOutpost::NotShown) };
+        let Some((by, other)) = shown.find(|(_, other)| *other != outpost) else {
+            return Ok(NodeOutpost::Shown(outpost));
+        };
+        let place = |outpost: Option<&str>| Location { zone: zone.to_owned(), outpost: outpost.map(Box::from) };
+        Err(UnassignedReason::ZoneContradiction(format!(
+            "the node is in zone {} according to {source}, and in zone {} according to {by}. An instance never changes its \
+             Outpost, so no ENI is removed",
+            place(outpost),
+            place(other)
+        )))
     }
 
     /// Checks the ENIAttachments of a NodeENI here whose subnet the spec lists and that was not chosen now. EC2 attaches no ENI
@@ -184,4 +204,9 @@ impl<'a> NodePlanner<'a> {
 /// Whether its status says that the ENI is attached and not lost.
 fn is_attached(attachment: &Attachment) -> bool {
     conditions::is_true(&attachment.status.conditions, types::ATTACHED) && !attachment.lost()
+}
+
+/// Whether EC2 shows the ENI on the instance, and not on its way from there.
+fn is_on_instance(eni: &ObservedEni) -> bool {
+    eni.attachment.as_ref().is_some_and(|at| at.state != AttachmentState::Detaching)
 }

@@ -77,8 +77,11 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
         line!(out, "  The cluster has no NodeENI.");
     }
     for nodeeni_plan in &plan.node_enis {
-        let lines: Vec<&Line> = nodeeni_plan.lines.iter().filter(|line| line.node == name).collect();
         let missing = node.map(|node| missing_labels(nodeeni_plan, node)).unwrap_or_default();
+        // A line without a Node is about the NodeENI, and so about each Node that it matches.
+        let is_matched = node.is_some() && missing.is_empty() && !nodeeni_plan.deleting;
+        let is_here = |line: &&Line| line.node == name || is_matched && line.node.is_empty();
+        let lines: Vec<&Line> = nodeeni_plan.lines.iter().filter(is_here).collect();
         match (&nodeeni_plan.problem, lines.as_slice()) {
             // A NodeENI asks for nothing on a Node that is gone.
             (_, []) if node.is_none() => {}

@@ -41,7 +41,8 @@ fn an_instance_that_one_lookup_did_not_show_is_no_lookup_that_is_awaited() {
     let why = &next.refused[0].why;
     assert_eq!((why.reason(), why.is_transient(), next.create.len()), ("InstanceNotShown", true, 0));
     let said = format!(
-        "EC2 has not shown its instance {INSTANCE} since 2027-01-15T08:01:40Z, and another lookup, at least a minute later"
+        "EC2 has not shown its instance {INSTANCE} since 2027-01-15T08:01:40Z, and another lookup, at least a minute later, and a complete \
+         resync decide whether the instance is gone"
     );
     assert!(why.sentence(world.now).starts_with(&said), "{}", why.sentence(world.now));
     // The second lookup proves that it is gone, since the first one.

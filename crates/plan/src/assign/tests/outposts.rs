@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::ec2_terms::{SubnetTerm, TagTerm};
+use crate::lifecycle::tests::{attachment, eni};
+use crate::observed::{AttachmentState, ObservedEni};
+use multi_eni_api::names;
 
 const OUTPOST: &str = "arn:aws:outposts:eu-west-1:111122223333:outpost/op-0ab23c4567890de1f";
 const OTHER: &str = "arn:aws:outposts:eu-west-1:111122223333:outpost/op-0ffffffffffffffff";
@@ -130,8 +133,46 @@ fn an_attached_eni_that_contradicts_the_outpost_stays() {
         assert!(stays.is_settled() && stays.outdated.is_empty(), "{stays:?}");
         let sentence = stays.refused[0].why.sentence(at(100));
         assert_eq!(stays.refused[0].why.reason(), ZONE_CONTRADICTION);
-        let places = "in zone z1 on Outpost op-0ab23c4567890de1f and vpc-1, but the node is in zone z1 according";
+        let places = "the node is in zone z1 according to EC2 (its primary interface), and in zone z1 on Outpost \
+                      op-0ab23c4567890de1f according to EC2 (the attached ENI of ENIAttachment";
         assert!(sentence.contains(places), "{sentence}");
+    }
+}
+
+/// An ENI of this cluster that is attached in slot 1 and has no ENIAttachment.
+fn lost(subnet: &str) -> ObservedEni {
+    let mut seen = eni(1);
+    let tags = [(names::TAG_CLUSTER, "cluster"), (names::TAG_NODEENI, "a"), (names::TAG_NODEENI_UID, "uid-a")];
+    seen.tags = tags.into_iter().chain([(names::TAG_ATTACHMENT_UID, "uid-lost")]).collect();
+    (seen.subnet, seen.attachment) = (SubnetId::parse(subnet).ok(), Some(attachment(AttachmentState::Attached)));
+    seen
+}
+
+#[test]
+fn a_lost_eni_that_contradicts_the_outpost_is_no_orphan() {
+    // EC2 shows no Outpost on the primary interface, and the only subnet is on one.
+    let mut world = world(vec![nodeeni("a", 1, &[SUBNET_B])], None);
+    world.interfaces.as_mut().unwrap().enis = vec![lost(SUBNET_B)];
+    let stays = world.assign();
+    assert!(stays.is_settled() && stays.refused.len() == 1, "{stays:?}");
+    let why = &stays.refused[0].why;
+    assert!(why.reason() == ZONE_CONTRADICTION && !why.is_not_covered(), "{why:?}");
+    let sentence = "the node is in zone z1 according to EC2 (its primary interface), and in zone z1 on Outpost op-0ab23c4567890de1f \
+                    according to EC2 (the attached ENI eni-00000000000000001). An instance never changes its Outpost, so no ENI is \
+                    removed, and no ENI is created until the sources agree";
+    assert_eq!(why.sentence(at(100)), sentence);
+    let (node, nodeenis) = (world.node.as_ref().unwrap(), [&world.nodeenis[0]]);
+    let is_open = |nodeeni: &NodeEni| stays.of_nodeeni(&nodeeni.uid).is_open_at((0, 1));
+    assert!(may_be_adopted(&lost(SUBNET_B), node, &nodeenis, is_open));
+    // The ENI of another cluster, and one that is being detached, contradict nothing.
+    let mut foreign = lost(SUBNET_B);
+    foreign.tags.insert(names::TAG_CLUSTER, "other");
+    let mut detaching = lost(SUBNET_B);
+    detaching.attachment = Some(attachment(AttachmentState::Detaching));
+    for eni in [foreign, detaching] {
+        world.interfaces.as_mut().unwrap().enis = vec![eni];
+        let (_, reasons) = outcome(&world);
+        assert!(matches!(reasons[..], [UnassignedReason::NoSubnetInZone { .. }]), "{reasons:?}");
     }
 }
 

@@ -24,6 +24,16 @@ fn it_is_said_once_for_the_nodeeni_and_names_only_nodes_that_lack_an_eni() {
         story.contains("\n  ! EC2 knows no subnet subnet-0000dead, an entry of the NodeENI's list, in this"),
         "{story}"
     );
+    let said = "EC2 knows no subnet subnet-0000dead, an entry of the NodeENI's list";
+    let of_node = |plan: &Plan, node: &ObservedNode| explain_node(plan, Some(node), &node.name).unwrap();
+    let node = world.node.clone().unwrap();
+    let story = of_node(&plan, &node);
+    assert_eq!(story.matches(said).count(), 1, "{story}");
+    assert!(story.contains("  NodeENI a: matches\n") && story.contains("\n  ! EC2 knows no subnet"), "{story}");
+    let unmatched = ObservedNode { labels: Default::default(), ..node };
+    let story = of_node(&plan, &unmatched);
+    assert!(!story.contains(said), "the NodeENI does not match: {story}");
+    assert!(!explain_node(&plan, None, "n0").unwrap().contains(said), "the Node is gone");
     let end = |plan: &Plan| plan_text(plan).lines().find(|line| line.contains("(!)")).unwrap_or_default().to_owned();
     assert_eq!(end(&plan), "1 needs a person (!): a (SubnetNotFound)");
     // A fourth one is in a zone of which the list has no other subnet.
