@@ -8,10 +8,11 @@ use super::cause::Cause;
 use super::drift::to_be_changed;
 use super::in_place_change::Change;
 use super::input::Input;
-use super::tags::is_ours;
+use super::tags::{is_ours, tags_with};
 use crate::attachment::Attachment;
 use crate::nodeeni::EniSpec;
 use crate::observed::{Observation, ObservedEni};
+use multi_eni_api::names;
 
 /// The agreement after this observation.
 pub(super) fn agreement_after(input: &Input<'_>) -> Agreement {
@@ -55,7 +56,7 @@ fn asked(input: &Input<'_>, spec: &EniSpec, eni: &ObservedEni, attribute: Attrib
                 asked.udp_timeout_seconds,
             ))
         }
-        Attribute::Tags => digest(&spec.tags),
+        Attribute::Tags => digest(&tags_with(input.cluster, input.attachment, &spec.tags)),
     })
 }
 
@@ -86,9 +87,16 @@ fn was_created_so(attachment: &Attachment, spec: &EniSpec, change: &Change) -> b
             Change::ConnectionTracking(_) => {
                 request.connection_tracking.unwrap_or_default() == spec.connection_tracking
             }
-            Change::Tags(_) => {
-                spec.tags.iter().all(|(key, value)| later.get(key).or(request.tags.get(key)) == Some(value))
-            }
+            Change::Tags(tags) => tags
+                .iter()
+                .all(|(key, value)| is_tag_for_life(key) || later.get(key).or(request.tags.get(key)) == Some(value)),
             Change::Untag(_) | Change::DeleteOnTermination { .. } | Change::SourceDestCheck(_) => false,
         }
+}
+
+/// Whether the controller sets this tag at Create to a value that stays. An ENIAttachment can follow its instance to another Node name,
+/// and the cluster can get another name, so the tags of these names and the default of Name are not among them.
+fn is_tag_for_life(key: &str) -> bool {
+    [names::TAG_CLUSTER, names::TAG_NODEENI, names::TAG_NODEENI_UID, names::TAG_ATTACHMENT_UID, names::TAG_NO_MANAGE]
+        .contains(&key)
 }

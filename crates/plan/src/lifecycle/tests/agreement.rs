@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ec2_errors::CallError;
+use multi_eni_api::names;
 
 fn group(n: u32) -> SecurityGroupId {
     SecurityGroupId::parse(&format!("sg-{n:08}")).unwrap()
@@ -141,6 +142,14 @@ fn a_new_process_compares_with_the_request() {
     assert_eq!(changed(&tag("2")), [("tags", "drift")]);
     let edit = |world: &mut World| drop(world.spec.tags.insert("cost".to_owned(), "2".to_owned()));
     assert_eq!(changed(&edit), [("tags", "edit")]);
+    // The spec has a new tag, which the ENI has already. Only the tag that is set counts.
+    let other_edit = |world: &mut World| {
+        world.spec.tags.insert("stage".to_owned(), "prod".to_owned());
+        set(world, |eni| eni.tags.extend([("stage", "prod"), ("cost", "2")]));
+    };
+    assert_eq!(changed(&other_edit), [("tags", "drift")]);
+    // The default of Name contains the Node's name, which nobody remembers.
+    assert_eq!(changed(&|world| set(world, |eni| eni.tags.remove("Name"))), [("tags", "edit")]);
     // What the ENI had before it was adopted says nothing.
     let adopted = |world: &mut World| {
         world.attachment.adopted = Some(eni(1).id);
@@ -151,6 +160,46 @@ fn a_new_process_compares_with_the_request() {
 
 fn tags_of(world: &World) -> Vec<(String, String)> {
     world.spec.tags.clone().into_iter().collect()
+}
+
+/// The controller's own tags have other values after these edits. Nobody changed the ENI.
+fn renamings() -> [fn(&mut World); 2] {
+    // The instance registers under another Node name, and the ENIAttachment follows it.
+    let follow = |world: &mut World| world.attachment.node = "n1".into();
+    let cluster_name = |world: &mut World| world.cluster.name = "renamed".into();
+    [follow, cluster_name]
+}
+
+#[test]
+fn another_name_of_the_node_or_of_the_cluster_is_an_edit() {
+    for rename in renamings() {
+        let mut world = world();
+        assert_eq!(changes(&mut world), []);
+        rename(&mut world);
+        assert_eq!(changes(&mut world), [("tags", "edit")]);
+        set(&mut world, |eni| eni.tags.insert(names::TAG_NODE, "by hand"));
+        assert_eq!(changes(&mut world), [("tags", "drift")]);
+    }
+}
+
+/// A process with another `--cluster-name` is new.
+#[test]
+fn another_name_of_the_node_or_of_the_cluster_is_an_edit_for_a_new_process() {
+    for rename in renamings() {
+        let mut world = world();
+        rename(&mut world);
+        assert_eq!(changes(&mut world), [("tags", "edit")]);
+    }
+}
+
+/// These tags have the value of the Create as long as the ENI exists.
+#[test]
+fn a_tag_that_cannot_get_another_value_is_drift_for_a_new_process() {
+    for key in [names::TAG_NODEENI, names::TAG_NODEENI_UID, names::TAG_NO_MANAGE] {
+        let mut world = world();
+        set(&mut world, |eni| eni.tags.remove(key));
+        assert_eq!(changes(&mut world), [("tags", "drift")], "{key}");
+    }
 }
 
 #[test]

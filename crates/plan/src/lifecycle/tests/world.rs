@@ -43,6 +43,7 @@ pub(super) fn cluster() -> Cluster {
 }
 
 pub(super) struct World {
+    pub(super) cluster: Cluster,
     pub(super) attachment: Attachment,
     pub(super) observation: Observation,
     pub(super) spec: EniSpec,
@@ -79,6 +80,7 @@ impl World {
         let mut eni_attachment = new_attachment("n0", 1, false);
         eni_attachment.created = at(20);
         Self {
+            cluster: cluster(),
             call_history: CallHistory::made(at(10)),
             agreement: Agreement::default(),
             attachment: eni_attachment,
@@ -105,7 +107,7 @@ impl World {
 
     pub(super) fn step(&self) -> Step {
         step(Input {
-            cluster: &cluster(),
+            cluster: &self.cluster,
             attachment: &self.attachment,
             observation: &self.observation,
             spec: Some(&self.spec),
