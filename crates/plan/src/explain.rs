@@ -20,7 +20,7 @@ mod vpc_cni_notes;
 
 pub use input::{ExplainedAttachment, Input};
 pub use line::{Line, LineKind, Slot};
-pub use text::{explain_node, explain_nodeeni, plan_text};
+pub use text::{explain_node, explain_nodeeni, is_about, is_matched, plan_text};
 
 use crate::attachment::Attachment;
 use crate::ec2_terms::SubnetTerm;

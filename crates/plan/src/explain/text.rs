@@ -58,6 +58,16 @@ pub fn explain_nodeeni(plan: &Plan, name: &str, nodes: &[&ObservedNode]) -> Opti
     Some(out)
 }
 
+/// Whether the NodeENI asks for ENIs on the Node, by its labels.
+pub fn is_matched(nodeeni_plan: &NodeEniPlan, node: Option<&ObservedNode>) -> bool {
+    !nodeeni_plan.deleting && node.is_some_and(|node| missing_labels(nodeeni_plan, node).is_empty())
+}
+
+/// Whether a line is about the Node of this name. A line without a Node is about its NodeENI, and so about each Node that it matches.
+pub fn is_about(line: &Line, node: &str, is_matched: bool) -> bool {
+    line.node == node || is_matched && line.node.is_empty()
+}
+
 /// One Node: for each NodeENI its ENIs there, the actions, or the reason for no action.
 pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Option<String> {
     let here = |nodeeni_plan: &NodeEniPlan| nodeeni_plan.lines.iter().any(|line| line.node == name);
@@ -78,10 +88,8 @@ pub fn explain_node(plan: &Plan, node: Option<&ObservedNode>, name: &str) -> Opt
     }
     for nodeeni_plan in &plan.node_enis {
         let missing = node.map(|node| missing_labels(nodeeni_plan, node)).unwrap_or_default();
-        // A line without a Node is about the NodeENI, and so about each Node that it matches.
-        let is_matched = node.is_some() && missing.is_empty() && !nodeeni_plan.deleting;
-        let is_here = |line: &&Line| line.node == name || is_matched && line.node.is_empty();
-        let lines: Vec<&Line> = nodeeni_plan.lines.iter().filter(is_here).collect();
+        let is_matched = is_matched(nodeeni_plan, node);
+        let lines: Vec<&Line> = nodeeni_plan.lines.iter().filter(|line| is_about(line, name, is_matched)).collect();
         match (&nodeeni_plan.problem, lines.as_slice()) {
             // A NodeENI asks for nothing on a Node that is gone.
             (_, []) if node.is_none() => {}

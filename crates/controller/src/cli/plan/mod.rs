@@ -144,7 +144,10 @@ pub(super) fn explain(ExplainFlags { subject, flags }: ExplainFlags) -> miette::
         Subject::Node(name) => {
             let node = nodes.iter().copied().find(|node| node.name == *name);
             let explanation = explain::explain_node(&plan, node, name);
-            plan.node_enis.iter_mut().for_each(|entry| entry.lines.retain(|line| line.node == *name));
+            for entry in &mut plan.node_enis {
+                let is_matched = explain::is_matched(entry, node);
+                entry.lines.retain(|line| explain::is_about(line, name, is_matched));
+            }
             explanation.ok_or_else(|| miette!("the cluster has no Node {name}, and no ENI of a Node of that name"))?
         }
         Subject::NodeEni(name) => {
