@@ -76,7 +76,8 @@ fn an_orphan_is_waited_for_until_the_controller_has_removed_it() -> Result<(), F
 
     // The API server has nothing to remove any more. The rest of the time is waited for.
     let ended = as_hook(&environment, &hook.account, &["--yes", "--timeout", "8m"])?;
-    let words = ["Nothing to do", waits.as_str(), "EC2 shows no ENI with the tag of this cluster."];
+    let words =
+        ["There is no NodeENI and no ENIAttachment.", waits.as_str(), "EC2 shows no ENI with the tag of this cluster."];
     says(&environment, &ended, 0, &words);
     let deleted = environment
         .account
@@ -100,7 +101,12 @@ fn without_a_leader_orphans_are_named_and_not_waited_for() -> Result<(), Failure
     let admin = environment.plane.admin_kubeconfig();
     let ended = super::drain::drain(&environment, &admin, &["--yes"])?;
     let by_hand = format!("Without a controller: aws ec2 delete-network-interface --network-interface-id {lost}");
-    let words = ["Nothing to do", "No controller leads: no namespace has a Lease", "EC2 still shows 1 ENI", &by_hand];
+    let words = [
+        "There is no NodeENI and no ENIAttachment.",
+        "No controller leads: no namespace has a Lease",
+        "EC2 still shows 1 ENI",
+        &by_hand,
+    ];
     says(&environment, &ended, 1, &words);
     environment.account.ec2.hand_delete(&lost).map_err(failed)?;
     environment.passed();
