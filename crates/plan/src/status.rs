@@ -30,7 +30,6 @@ mod progress;
 #[cfg(test)]
 mod tests;
 
-pub use entries::{MAX_ENTRIES, SHORT_LIST};
 pub use pace::{next_write, settles};
 
 /// What the status of one NodeENI depends on.

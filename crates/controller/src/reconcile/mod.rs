@@ -238,7 +238,8 @@ impl Reconciler {
             .nodes()
             .filter(|node| nodeeni.is_some_and(|nodeeni| concerns(nodeeni, node)))
             .map(|node| node.name.clone());
-        let before = self.assignments.iter().filter(|(_, old)| old.concerns(uid)).map(|(node, _)| node.clone());
+        let before =
+            self.assignments.iter().filter(|(_, old)| old.concerns(|of| of == uid)).map(|(node, _)| node.clone());
         let holding =
             self.store.attachments_of(uid).map(|entry| self.store.decided_under(&entry.attachment).to_owned());
         let nodes: BTreeSet<String> = matching.chain(before).chain(holding).collect();

@@ -128,7 +128,7 @@ impl Reconciler {
             .map(|entry| entry.nodeeni.uid.as_str())
             .collect();
         let uses = |uid: &str| users.contains(&uid);
-        let nodes = self.assignments.iter().filter(|(_, last)| last.nodeenis().into_iter().any(|uid| uses(uid)));
+        let nodes = self.assignments.iter().filter(|(_, last)| last.concerns(uses));
         let nodes: BTreeSet<String> = nodes.map(|(node, _)| node.clone()).collect();
         let attachments = self.store.attachments().filter(|entry| uses(&entry.attachment.nodeeni_uid));
         let attachments: Vec<Key> = attachments.map(|entry| Key::Attachment(entry.attachment.name.clone())).collect();

@@ -28,7 +28,7 @@ impl Reconciler {
         if let Some(at) = assignment.recheck {
             self.queue.add_at(key.clone(), at);
         }
-        if assignment.refused.iter().any(|refusal| matches!(refusal.why.reason(), "Looking" | "InstanceNotShown")) {
+        if assignment.refused.iter().any(|refusal| refusal.why.awaits_lookup()) {
             self.queue.add_at(key.clone(), self.now().saturating_add(SignedDuration::from_secs(5)).unwrap_or_default());
         }
         self.remember_refused_attaches(name, &assignment);

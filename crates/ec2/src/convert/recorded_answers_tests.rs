@@ -1,6 +1,9 @@
 //! Checks how EC2's answers are read: one test for each recorded kind of answer. Each test sends a sample of our own in the
 //! recorded shape through the real client.
 
+mod outposts;
+mod pages;
+
 use crate::call_report::CallReport;
 use crate::calls::describe::{EniPage, Weight};
 use crate::convert;
@@ -272,65 +275,6 @@ async fn the_service_that_manages_an_interface() {
 
 /// The thread that decides waits for nothing but its own work while a page is parsed, its calls have connections of their own, and
 /// no two pages are in memory at once.
-#[test]
-fn pages_are_requested_and_parsed_apart_and_one_at_a_time() {
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (pages, caller) = (runtime(), runtime());
-    let page = enis(&format!("<item>{PLAIN}</item>"));
-    let apart = Canned::new(vec![page.clone(), page.clone(), page]);
-    let pages_apart = Some(PagesApart { runtime: pages.handle().clone(), client: apart.client() });
-    let (ec2, others) = ec2_with(Options { pages_apart, ..Options::default() }, Vec::new());
-    let page = || ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), Weight::Heavy, 1000, None);
-    let answers = caller.block_on(async { tokio::join!(page(), page(), page()) });
-    for page in [answers.0, answers.1, answers.2] {
-        assert_eq!(page.unwrap().enis.len(), 1);
-    }
-    let parser = pages.block_on(async { tokio::spawn(async { std::thread::current().id() }).await }).unwrap();
-    assert_eq!(*apart.threads.lock().unwrap(), [parser; 3]);
-    assert_eq!(apart.most_at_once.load(Ordering::Acquire), 1);
-    assert_eq!(*others.asked.lock().unwrap(), [""; 0]);
-    // A lookup of few instances waits for no page: its call has the other client, which has no answer here.
-    assert_eq!(Weight::of_instances(10), Weight::Light);
-    assert_eq!(Weight::of_instances(11), Weight::Heavy);
-    let turn = ec2.inner.page_turn.try_acquire().unwrap();
-    others.answers.lock().unwrap().push(enis(&format!("<item>{PLAIN}</item>")));
-    let light = ec2.eni_page(convert::filter("vpc-id", ["vpc-1"]), Weight::Light, 1000, None);
-    assert_eq!(caller.block_on(light).unwrap().enis.len(), 1);
-    drop(turn);
-}
-
-/// A page that is asked for again: what it repeats is not parsed, and what is read is the same.
-#[tokio::test]
-async fn a_repeated_page_is_read_as_if_it_were_parsed() {
-    let item = |n: u32, groups: &[&str], status: &str| {
-        let groups: String = groups.iter().map(|id| format!("<item><groupId>{id}</groupId></item>")).collect();
-        format!(
-            "<item>{}<groupSet>{groups}</groupSet><attachment><attachmentId>eni-attach-{n}</attachmentId><instanceId>i-0cc0cc0cc0cc0cc01\
-             </instanceId><deviceIndex>{n}</deviceIndex><status>{status}</status></attachment><tagSet><item><key>a</key><value>{n}</value>\
-             </item></tagSet></item>",
-            PLAIN.replace("aa01</networkInterfaceId>", &format!("aa0{n}</networkInterfaceId>"))
-        )
-    };
-    let first =
-        [item(1, &["sg-1", "sg-2"], "attached"), item(2, &["sg-1"], "attached"), item(3, &[], "attaching")].concat();
-    let then =
-        [item(3, &[], "attached"), item(1, &["sg-2", "sg-1"], "attached"), item(2, &["sg-3"], "attached")].concat();
-    let (ec2, _) = ec2(vec![enis(&first), enis(&then), enis(&then)]);
-    let page = || ec2.repeated_page(convert::filter("vpc-id", ["vpc-1"]), 1000, None);
-    for (parsed_before, items) in [(0, &first), (1, &then), (3, &then)] {
-        let reread = page().await.unwrap();
-        let (mut read, mut parsed) = (reread.enis.clone(), self::page(items).await.enis);
-        read.sort_by(|a, b| a.id.cmp(&b.id));
-        parsed.sort_by(|a, b| a.id.cmp(&b.id));
-        assert_eq!((read, reread.unchanged), (parsed, parsed_before));
-        ec2.change(|cache| {
-            let uids = cache.apply_shown(reread.enis);
-            cache.note_listed(reread.started, reread.digests);
-            ((), uids)
-        });
-    }
-}
-
 #[tokio::test]
 async fn subnets_and_groups_without_tags_or_a_block_and_one_without_an_id() {
     let (ec2, _) = ec2(vec![
@@ -353,39 +297,6 @@ async fn subnets_and_groups_without_tags_or_a_block_and_one_without_an_id() {
     assert_eq!((catalog.subnets[&id].cidr.as_str(), &catalog.subnets[&id].name), ("", &None));
     assert_eq!(catalog.groups_named["web"].groups.len(), 1);
     assert_eq!(ec2.unreadable_counts().into_iter().collect::<Vec<_>>(), [("SecurityGroup", 1), ("Subnet", 1)]);
-}
-
-/// No answer of EC2 for an Outpost was recorded. The field is that of the API reference.
-#[tokio::test]
-async fn subnets_and_instances_on_an_outpost() {
-    let arn = "arn:aws:outposts:eu-west-1:210987654321:outpost/op-0ab23c4567890de1f";
-    let outpost = format!("<outpostArn>{arn}</outpostArn>");
-    let subnet = |id: &str, outpost: &str| {
-        format!("<item><subnetId>{id}</subnetId><availabilityZone>eu-west-1a</availabilityZone>{outpost}</item>")
-    };
-    let interface = |n: u32, instance: u32, index: u32, outpost: &str| {
-        format!(
-            "<item>{}<attachment><attachmentId>eni-attach-{n}</attachmentId><instanceId>i-0cc0cc0cc0cc0cc0{instance}</instanceId>\
-             <deviceIndex>{index}</deviceIndex><networkCardIndex>0</networkCardIndex><status>attached</status></attachment>{outpost}</item>",
-            PLAIN.replace("aa01</networkInterfaceId>", &format!("aa0{n}</networkInterfaceId>"))
-        )
-    };
-    let shown = [interface(1, 1, 0, &outpost), interface(2, 1, 1, &outpost), interface(3, 2, 0, "")].concat();
-    let (ec2, _) = ec2(vec![
-        answer(
-            "DescribeSubnets",
-            &format!("<subnetSet>{}{}</subnetSet>", subnet("subnet-0dd", &outpost), subnet("subnet-0ee", "")),
-        ),
-        enis(&shown),
-    ]);
-    let subnets = ["subnet-0dd", "subnet-0ee"].map(multi_eni_api::ids::SubnetId::of);
-    ec2.fetch_subnets(subnets.clone().into()).await.unwrap();
-    let catalog = ec2.catalog();
-    assert_eq!(subnets.map(|id| catalog.subnets[&id].outpost.clone()), [Some(arn.into()), None]);
-    let instances = ["i-0cc0cc0cc0cc0cc01", "i-0cc0cc0cc0cc0cc02"].map(InstanceId::of);
-    ec2.fetch_instances(instances.clone().into()).await.unwrap();
-    let of = |id: &InstanceId| ec2.change(|cache| (cache.instance_interfaces(id).unwrap().outpost, Default::default()));
-    assert_eq!(instances.each_ref().map(of), [Some(arn.into()), None]);
 }
 
 #[tokio::test]

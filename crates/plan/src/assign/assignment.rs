@@ -245,15 +245,20 @@ impl NodeEniAssignment<'_> {
 impl Assignment {
     /// NodeENIs (by UID) that this assignment concerns.
     pub fn nodeenis(&self) -> BTreeSet<&String> {
+        self.concerned().collect()
+    }
+
+    /// Whether this assignment concerns one of the NodeENIs, by UID, for which `is_meant` is true.
+    pub fn concerns(&self, is_meant: impl Fn(&str) -> bool) -> bool {
+        self.concerned().any(|uid| is_meant(uid))
+    }
+
+    /// The same NodeENIs, some of them several times.
+    fn concerned(&self) -> impl Iterator<Item = &String> {
         let waiting = self.waiting.iter().map(|waits| &waits.nodeeni_uid);
         let problems = self.problems.iter().map(|(uid, _)| uid);
         let losing = self.losing.keys();
-        self.matched.iter().chain(&self.adopting).chain(waiting).chain(losing).chain(problems).collect()
-    }
-
-    /// Whether this assignment concerns the NodeENI with this UID.
-    pub fn concerns(&self, uid: &str) -> bool {
-        self.nodeenis().into_iter().any(|of| of == uid)
+        self.matched.iter().chain(&self.adopting).chain(waiting).chain(losing).chain(problems)
     }
 
     /// Whether the selector of the NodeENI with this UID matches the node.

@@ -271,6 +271,11 @@ impl UnassignedReason {
         matches!(self, Self::LookupPending(_) | Self::LookupFailed(_) | Self::InstanceNotShown { .. })
     }
 
+    /// Whether an answer to a lookup that is under way or comes soon changes it: the Node is decided again within seconds.
+    pub fn awaits_lookup(&self) -> bool {
+        matches!(self, Self::LookupPending(_) | Self::SubnetUnconfirmed { .. } | Self::InstanceNotShown { .. })
+    }
+
     /// Whether the reason ends without any action of a user.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -13,11 +13,11 @@ use multi_eni_api::{DeviceIndexPolicy, NodeEniStatus};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum number of entries in `status.attachments`.
-pub const MAX_ENTRIES: usize = 500;
+const MAX_ENTRIES: usize = 500;
 
 /// The number of entries of a list that cannot be whole. Such a NodeENI changes all the time, and the API server takes a tenth of a
 /// second of CPU for each write of an object with 500 entries (docs/performance.md).
-pub const SHORT_LIST: usize = 100;
+const SHORT_LIST: usize = 100;
 
 /// All entries, up to [`MAX_ENTRIES`]. If there are more ENIAttachments, [`SHORT_LIST`] entries: those that are not ready come first.
 pub(super) fn entries(

@@ -5,7 +5,7 @@ use super::drain_orphans::those_that_the_controller_never_removes;
 use super::nodeeni;
 use super::plan::multi_eni;
 use crate::harness::account::{GROUP, SUBNET_A, SUBNET_B};
-use crate::harness::{Environment, Failure, SOON, rights};
+use crate::harness::{Environment, Failure, SOON};
 use multi_eni_sim::ec2::Fault;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -104,13 +104,7 @@ fn one_nodeeni_and_then_everything_is_removed() -> Result<(), Failure> {
     says(&environment, &again, 0, &["Nothing to do", "EC2 shows no ENI with the tag of this cluster"]);
 
     // The hook has the rights that it uses, and no others.
-    let rights = rights::granted_by(&hook.manifests)?;
-    let requests = environment.plane.requests_of("multi-eni", "multi-eni-drain")?;
-    assert!(rights.len() > 5, "{rights:#?}");
-    environment.assert_eq("requests that are not granted", rights::not_covered(&rights, &requests), Vec::new());
-    let is_used = |right: &&rights::Right| requests.iter().any(|request| right.covers(request));
-    let unused: Vec<&rights::Right> = rights.iter().filter(|right| !is_used(right)).collect();
-    environment.assert_eq("rights that nothing uses", unused, Vec::new());
+    assert!(hook.assert_rights_are_used(&environment)? > 5);
     environment.passed();
     Ok(())
 }
@@ -124,12 +118,7 @@ fn the_hook_as_rendered_by_default_needs_no_aws_credentials() -> Result<(), Fail
     let ended = hook.run(false)?;
     says(&environment, &ended, 0, &["1 of 1 ENI is gone"]);
     environment.clean(Duration::from_secs(1))?;
-    let rights = rights::granted_by(&hook.manifests)?;
-    let requests = environment.plane.requests_of("multi-eni", "multi-eni-drain")?;
-    environment.assert_eq("requests that are not granted", rights::not_covered(&rights, &requests), Vec::new());
-    let is_used = |right: &&rights::Right| requests.iter().any(|request| right.covers(request));
-    let unused: Vec<&rights::Right> = rights.iter().filter(|right| !is_used(right)).collect();
-    environment.assert_eq("rights that nothing uses", unused, Vec::new());
+    hook.assert_rights_are_used(&environment)?;
     environment.passed();
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The chart's `pre-delete` hook as Helm renders it: its rights, and the command of its Job, which is run with exactly its arguments
 //! and its environment.
 
-use crate::harness::{Environment, Failure};
+use crate::harness::{Environment, Failure, rights};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -66,6 +66,19 @@ impl Hook {
         let output = command.stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
         let text = [output.stdout, output.stderr].concat();
         Ok((output.status.code().unwrap_or(-1), words(&String::from_utf8_lossy(&text))))
+    }
+}
+
+impl Hook {
+    /// The hook has the rights that its requests so far needed, and no others. Returns the number of its rights.
+    pub fn assert_rights_are_used(&self, environment: &Environment) -> Result<usize, Failure> {
+        let rights = rights::granted_by(&self.manifests)?;
+        let requests = environment.plane.requests_of("multi-eni", "multi-eni-drain")?;
+        environment.assert_eq("requests that are not granted", rights::not_covered(&rights, &requests), Vec::new());
+        let is_used = |right: &&rights::Right| requests.iter().any(|request| right.covers(request));
+        let unused: Vec<&rights::Right> = rights.iter().filter(|right| !is_used(right)).collect();
+        environment.assert_eq("rights that nothing uses", unused, Vec::new());
+        Ok(rights.len())
     }
 }
 
