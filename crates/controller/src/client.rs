@@ -1,10 +1,11 @@
 //! Clients of the API server, without hidden retries and with explicit timeouts. Writes of the fenced client pass the fence. This
 //! file never decides what to send.
 
+use crate::connections;
 use crate::leader_election::{Fence, Target};
 use futures::future::{Either, Ready, ready};
 use http::{Method, Request, Response};
-use kube::client::{Body, ClientBuilder};
+use kube::client::Body;
 use kube::config::InferConfigError;
 use kube::{Client, Config};
 use std::ffi::OsStr;
@@ -53,7 +54,7 @@ fn no_config(error: &InferConfigError, named: Option<&OsStr>) -> String {
 /// # Errors
 /// If TLS or credentials of the configuration cannot be set up.
 pub fn plain(config: &Config) -> kube::Result<Client> {
-    Ok(ClientBuilder::try_from(config.clone())?.build())
+    Ok(connections::service(config.clone())?.build())
 }
 
 /// A client that refuses a write if the Lease could end before the write does.
@@ -61,7 +62,7 @@ pub fn plain(config: &Config) -> kube::Result<Client> {
 /// # Errors
 /// If TLS or credentials of the configuration cannot be set up.
 pub fn fenced(config: &Config, fence: Fence) -> kube::Result<Client> {
-    Ok(ClientBuilder::try_from(config.clone())?.with_layer(&FenceLayer(fence)).build())
+    Ok(connections::service(config.clone())?.with_layer(&FenceLayer(fence)).build())
 }
 
 /// The fence as a tower layer, for any service below a client.

@@ -14,6 +14,7 @@ pub mod api_writes;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod connections;
 pub mod events;
 pub mod http_server;
 pub mod leader_election;

@@ -30,7 +30,7 @@ mod progress;
 #[cfg(test)]
 mod tests;
 
-pub use pace::{next_write, settles};
+pub use pace::{PendingStatus, next_write};
 
 /// What the status of one NodeENI depends on.
 #[derive(Clone, Copy)]

@@ -352,6 +352,7 @@ impl Reconciler {
         self.term_edits.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
         self.status_written.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
         self.status_changed.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
+        self.share_changed.retain(|uid, _| store.nodeeni_by_uid(uid).is_some());
     }
 
     /// How long to sleep if no change arrives.

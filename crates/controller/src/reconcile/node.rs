@@ -273,11 +273,12 @@ impl Reconciler {
 
     /// Keeps the assignment for the status and the rollout, and reconciles the NodeENIs whose share changed.
     fn keep_assignment(&mut self, name: &str, assignment: Assignment) {
-        let nothing = Assignment::default();
+        let (nothing, now) = (Assignment::default(), self.now());
         let old = self.assignments.get(name).unwrap_or(&nothing);
         for uid in old.nodeenis().union(&assignment.nodeenis()) {
             let differs = old.of_nodeeni(uid) != assignment.of_nodeeni(uid);
             if let Some(entry) = self.store.nodeeni_by_uid(uid).filter(|_| differs) {
+                self.share_changed.insert((*uid).clone(), now);
                 self.queue.add(Key::NodeEni(entry.nodeeni.name.clone()));
             }
         }

@@ -16,7 +16,7 @@ use multi_eni_plan::nodeeni::NodeEni;
 use multi_eni_plan::removals::RemovalPace;
 use multi_eni_plan::rollout::{self, RolloutTurns};
 use multi_eni_plan::settled::becomes_settled;
-use multi_eni_plan::status;
+use multi_eni_plan::status::{self, PendingStatus};
 use multi_eni_plan::write_history::{PendingWrite, Target, Write};
 use std::sync::Arc;
 
@@ -132,8 +132,9 @@ impl Reconciler {
     fn status_waits_until(&mut self, uid: &str, status: &NodeEniStatus) -> Option<Timestamp> {
         let now = self.now();
         let changed = *self.status_changed.entry(uid.to_owned()).or_insert(now);
-        let settles = status::settles(changed, status);
-        self.next_status_write(uid, status).into_iter().chain([settles]).max().filter(|earliest| now < *earliest)
+        let (written, decided) = (self.status_written.get(uid).copied(), self.share_changed.get(uid).copied());
+        let due = PendingStatus { written, changed, decided }.due_at(status);
+        Some(due).filter(|due| now < *due)
     }
 
     /// When the status may be written next, if not now.

@@ -108,6 +108,8 @@ pub struct Reconciler {
     pub(super) status_written: BTreeMap<String, Timestamp>,
     /// When the first change came that the status of a NodeENI does not show yet, by its UID.
     pub(super) status_changed: BTreeMap<String, Timestamp>,
+    /// When the decision for a Node last changed what a NodeENI has there, by the NodeENI's UID.
+    pub(super) share_changed: BTreeMap<String, Timestamp>,
     /// Why instances cannot be looked up, if so.
     pub(super) states_failure: Option<LookupFailure>,
     pub(super) suspects: BTreeMap<EniId, Timestamp>,
@@ -179,6 +181,7 @@ impl Reconciler {
             creating: BTreeMap::new(),
             status_written: BTreeMap::new(),
             status_changed: BTreeMap::new(),
+            share_changed: BTreeMap::new(),
             states_failure: None,
             suspects: BTreeMap::new(),
             orphans_held: None,

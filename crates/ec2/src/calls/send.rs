@@ -17,9 +17,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// EC2's code for a missing permission.
-const DENIED: &str = "UnauthorizedOperation";
-
 /// What a call is about, for the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum About<'a> {
@@ -147,15 +144,11 @@ impl Ec2 {
             About::Created(token, made) => (made.get().map(String::as_str), Some(token)),
             About::Many => (None, None),
         };
-        let (action, ms, code) = (action.name(), took.as_millis(), error.map_or("ok", CallError::code));
+        let (action, code) = (action.name(), error.map_or("ok", CallError::code));
+        // JSON has no numbers of 128 bits: they would be text.
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let (error, node) = (error.map(ToString::to_string), self.node.as_deref());
-        match about {
-            // A condition leaves out the encoded part of this message and names the log.
-            About::Many if code == DENIED => tracing::info!(action, code, ms, request_id, error, "EC2 call"),
-            About::Many => tracing::debug!(action, code, ms, request_id, error, "EC2 call"),
-            About::Eni(_) | About::Created(..) => {
-                tracing::info!(action, eni, node, client_token, code, ms, request_id, error, "EC2 call");
-            }
-        }
+        // A condition leaves out the encoded part of the message of a missing permission, and names this line.
+        tracing::info!(action, eni, node, client_token, code, ms, request_id, error, "EC2 call");
     }
 }

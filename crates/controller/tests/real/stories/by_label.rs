@@ -39,12 +39,18 @@ fn each_node_gets_an_eni_of_the_subnet_that_its_label_names() -> Result<(), Fail
     environment.kubectl(&["delete", "nodeeni", "--all", "--timeout=30s"])?;
     environment.clean(SOON)?;
     environment.idle()?;
-    // One line for each EC2 call that changes something, with the request ID by which AWS finds the call.
-    let log = environment.replicas[0].log();
-    let is_mutation = |line: &&str| line.contains("EC2 call") && !line.contains("Describe");
-    let lines: Vec<&str> = log.lines().filter(is_mutation).collect();
-    environment.assert_eq("logged calls", lines.len(), environment.account.mutations().len());
-    assert!(lines.iter().all(|line| line.contains("request_id")), "{lines:#?}");
+    // One line for each EC2 call, with the request ID by which AWS finds the call.
+    let lines = environment.until("a line of the log for each EC2 call", SOON, || {
+        let log = environment.replicas[0].log();
+        let lines: Vec<String> = log.lines().filter(|line| line.contains("EC2 call")).map(str::to_owned).collect();
+        let arrived = environment.account.ec2.calls().len();
+        if lines.len() == arrived { Ok(lines) } else { Err(format!("{} lines, {arrived} calls", lines.len()).into()) }
+    })?;
+    let without_id: Vec<&String> =
+        lines.iter().filter(|line| !line.contains("request_id") || !line.contains("INFO")).collect();
+    assert!(without_id.is_empty(), "{without_id:#?}");
+    let has = |action: &str| lines.iter().any(|line| line.contains(action));
+    assert!(has("DescribeNetworkInterfaces") && has("CreateNetworkInterface"), "{lines:#?}");
     environment.passed();
     Ok(())
 }
