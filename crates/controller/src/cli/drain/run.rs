@@ -5,10 +5,10 @@ use super::leader::{self, Leader};
 use super::nodes;
 use super::orphans::{self, Orphans};
 use super::removal::{Removal, Scope};
+use super::rights::Need;
 use super::verdict::{Audit, End, Looks, NextLook, exit_status, next_look};
 use super::watches::{self, WatchResult};
 use super::{left, text};
-use crate::cli::api_error::{Command, said};
 use crate::cli::output::say;
 use crate::client;
 use futures::StreamExt;
@@ -94,6 +94,9 @@ impl Drain {
             removal.take(change)?;
         }
         removal.begin();
+        if !removal.is_over() {
+            watches::check_rights(&kube).await?;
+        }
         let ec2 = if audit { Some(audit_of(&kube).await?) } else { None };
         let owned = match &ec2 {
             Some(ec2) => Some(ec2.owned().await.map_err(|why| text::audit_failed(&why))?),
@@ -183,7 +186,7 @@ impl Drain {
             match api.delete(&nodeeni.name, &params).await {
                 Ok(_) => say(&format!("Deleted NodeENI {}; the controller removes its ENIs\n", nodeeni.name)),
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-                Err(error) => return Err(said(Command::Drain, &format!("delete NodeENI {}", nodeeni.name), &error)),
+                Err(error) => return Err(Need::Delete(&nodeeni.name).failed(&error)),
             }
         }
         Ok(())
@@ -317,7 +320,7 @@ impl Drain {
 /// The audit of this cluster. Its identity is the UID of kube-system.
 async fn audit_of(kube: &Client) -> Result<Ec2Audit, String> {
     let namespace = Api::<Namespace>::all(kube.clone()).get("kube-system").await;
-    let namespace = namespace.map_err(|error| said(Command::Drain, "get the namespace kube-system", &error))?;
+    let namespace = namespace.map_err(|error| Need::KubeSystem.failed(&error))?;
     let uid = namespace.metadata.uid.filter(|uid| !uid.is_empty());
     let uid = uid.ok_or("the namespace kube-system has no UID: the ENIs of this cluster cannot be told from others")?;
     Ec2Audit::new(uid).await.map_err(|why| text::audit_failed(&why))
