@@ -4,6 +4,7 @@ use super::ec2_audit::Ec2Audit;
 use super::leader::{self, Leader};
 use super::nodes;
 use super::orphans::{self, Orphans};
+use super::progress::Progress;
 use super::removal::{Removal, Scope};
 use super::rights::Need;
 use super::verdict::{Audit, End, Looks, NextLook, exit_status, next_look};
@@ -77,7 +78,7 @@ pub(super) struct Drain {
     /// The URL of the API server.
     server: String,
     /// What was printed of the progress.
-    progress: text::Progress,
+    progress: Progress,
     pub removal: Removal,
 }
 
@@ -111,7 +112,7 @@ impl Drain {
             orphans: Orphans::default(),
             at_first: RemovalEstimates::default(),
             server: config.cluster_url.to_string(),
-            progress: text::Progress::default(),
+            progress: Progress::default(),
             removal,
         };
         if let Some(owned) = owned {
