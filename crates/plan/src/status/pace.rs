@@ -27,7 +27,7 @@ pub fn settles(changed: Timestamp, status: &NodeEniStatus) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use multi_eni_api::nodeeni::AttachmentEntry;
+    use multi_eni_api::nodeeni_status::AttachmentEntry;
 
     fn of(entries: usize) -> NodeEniStatus {
         NodeEniStatus { attachments: vec![AttachmentEntry::default(); entries], ..NodeEniStatus::default() }
