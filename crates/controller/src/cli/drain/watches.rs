@@ -57,7 +57,7 @@ where
     let params = WatchParams::default().labels(NO_OBJECT).timeout(1);
     match Api::<K>::all(kube.clone()).watch(&params, "0").await {
         Err(error) if is_right_missing(&error) => Err(Need::Watch(plural).failed(&error)),
-        // Any other failure ends with the server's: the watch is begun again.
+        // Another failure may pass, and the watch is begun again.
         Ok(_) | Err(_) => Ok(()),
     }
 }
