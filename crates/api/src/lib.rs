@@ -20,6 +20,7 @@ pub mod node_selector_term;
 mod node_selector_tests;
 pub mod node_status;
 pub mod nodeeni;
+pub mod nodeeni_status;
 #[cfg(test)]
 mod reference_docs;
 #[cfg(test)]
@@ -31,4 +32,5 @@ pub use connection_tracking::ConnectionTracking;
 pub use ec2_selector_terms::{SecurityGroupSelectorTerm, SubnetSelectorTerm};
 pub use eniattachment::{ENIAttachment, EniAttachmentSpec, EniAttachmentStatus, EniRequest, NodeSettings};
 pub use node_selector_term::{LabelRequirement, NodeSelectorTerm};
-pub use nodeeni::{DeviceIndexPolicy, NodeENI, NodeEniSpec, NodeEniStatus};
+pub use nodeeni::{DeviceIndexPolicy, NodeENI, NodeEniSpec};
+pub use nodeeni_status::NodeEniStatus;

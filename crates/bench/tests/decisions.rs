@@ -1,11 +1,13 @@
 //! How many keys the controller decides for one event among hundreds of nodes, and what else runs meanwhile, in virtual time.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it needs")]
 
+use multi_eni_bench::region::instance;
 use multi_eni_bench::workload::run_isolated;
-use multi_eni_bench::world::{World, nodes};
+use multi_eni_bench::world::{World, nodeenis, nodes};
 use multi_eni_controller::http_server::Gauges;
+use multi_eni_sim::ec2::{Fault, Incoming};
 use multi_eni_sim::kube::FaultDecision;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +32,36 @@ fn change(world: &World, node: &str, change: impl FnOnce(&mut Value)) -> Result<
     let mut object = world.api.get(&nodes(), "", node).ok_or_else(|| format!("no Node {node}"))?;
     change(&mut object);
     world.api.replace(&nodes(), "", object).map(drop).map_err(|error| error.to_string())
+}
+
+/// Adds a Node in this pool with the nth instance, which need not exist and may have another Node.
+fn register(world: &World, name: &str, n: u32, pool: &str) -> Result<(), String> {
+    let mut object = world.api.get(&nodes(), "", "n1").ok_or("no Node n1")?;
+    let zone = object["metadata"]["labels"]["topology.kubernetes.io/zone"].clone();
+    object["metadata"] = json!({ "name": name, "labels": {
+        "topology.kubernetes.io/zone": zone,
+        "node.kubernetes.io/instance-type": object["metadata"]["labels"]["node.kubernetes.io/instance-type"],
+        "kubernetes.io/hostname": name,
+        "pool": pool,
+    } });
+    object["spec"]["providerID"] = format!("aws:///{}/{}", zone.as_str().unwrap_or_default(), instance(n)).into();
+    world.api.create(&nodes(), "", object).map(drop).map_err(|error| error.to_string())
+}
+
+/// All conditions of a NodeENI, as text.
+fn conditions(world: &World, nodeeni: &str) -> String {
+    world.api.get(&nodeenis(), "", nodeeni).map(|object| object["status"]["conditions"].to_string()).unwrap_or_default()
+}
+
+/// Waits until the conditions of a NodeENI have this text, or have it no longer. Returns how many seconds that took.
+async fn until_said(world: &World, nodeeni: &str, text: &str, is_said: bool) -> Result<u64, String> {
+    for second in 0..600 {
+        if conditions(world, nodeeni).contains(text) == is_said {
+            return Ok(second);
+        }
+        world.pass(1).await;
+    }
+    Err(format!("not within ten minutes: {text} is {is_said} in {}", conditions(world, nodeeni)))
 }
 
 /// A world of [`NODES`] nodes with two ENIs each, which is at rest.
@@ -142,4 +174,74 @@ fn started_calls_go_out_before_nodeenis_are_decided() {
     let (before, at_write, after) = result.expect("the simulation fails");
     assert_eq!(at_write, before, "a NodeENI is decided before the write");
     assert!(after > at_write, "no NodeENI is decided in the same round, so the test shows nothing");
+}
+
+/// Lookups miss an instance, and resyncs fail, so nothing new is known of it. The first resync that succeeds proves that it is gone.
+#[test]
+fn an_instance_that_is_not_shown_is_decided_again_only_for_an_observation() {
+    let result = run_isolated(|| async {
+        let world = World::open(3, 0.8).await?;
+        world.apply(1)?;
+        world.until_ready(3).await?;
+        world.pass(120).await;
+        register(&world, "n9", 9, "a")?;
+        until_said(&world, "pool-1", "InstanceNotShown", true).await?;
+        world.ec2.set_fault_source(|call: &Incoming| {
+            let fails = call.action == "DescribeNetworkInterfaces";
+            fails.then(|| Fault::Fail { code: "InternalError".to_owned(), status: None })
+        });
+        let lookups = |world: &World| world.ec2.all_counts().get("DescribeInstances").copied().unwrap_or_default();
+        let (before, asked) = (decided(&world.gauges), lookups(&world));
+        let failing = decided_within(&world, 900, before).await;
+        let asked = lookups(&world) - asked;
+        let said = conditions(&world, "pool-1");
+        world.ec2.clear_faults();
+        let took = until_said(&world, "pool-1", "InstanceNotShown", false).await?;
+        let proven = conditions(&world, "pool-1");
+        world.close().await;
+        Ok((failing, asked, said, took, proven))
+    });
+    let (failing, asked, said, took, proven) = result.expect("the simulation fails");
+    assert!(said.contains("InstanceNotShown"), "{said}");
+    // The lookups of the instance's state go on, at most one a minute.
+    assert!((3..=15).contains(&asked), "{asked} lookups");
+    assert!(failing[0] <= u64::from(asked) + 3, "{failing:?} decisions with {asked} lookups");
+    assert!(failing[1] <= 15 && failing[2] <= 15, "{failing:?}");
+    assert!(took <= 65, "the next resync decides, {took} s later: {proven}");
+}
+
+/// The reason is reported by the decision of the Node that does not count. It ends at once when nothing selects that Node any more,
+/// by an edit of the NodeENI or of either Node.
+#[test]
+fn a_nodeeni_that_no_longer_selects_a_duplicate_node_loses_the_reason_at_once() {
+    type Edit = fn(&World) -> Result<(), String>;
+    let edits: [(&str, &str, Edit); 3] = [
+        ("the NodeENI", "b", |world| {
+            let mut object = world.api.get(&nodeenis(), "", "pool-2").ok_or("no NodeENI")?;
+            object["spec"]["nodeSelector"]["pool"] = "c".into();
+            world.api.replace(&nodeenis(), "", object).map(drop).map_err(|error| error.to_string())
+        }),
+        ("the duplicate", "b", |world| change(world, "twin", |node| node["metadata"]["labels"]["pool"] = "c".into())),
+        ("the Node that counts", "a", |world| {
+            change(world, "n1", |node| node["metadata"]["labels"]["pool"] = "c".into())
+        }),
+    ];
+    for (edited, pool, edit) in edits {
+        let result = run_isolated(move || async move {
+            let world = World::open(1, 0.8).await?;
+            world.apply_to(2, pool)?;
+            world.pass(120).await;
+            register(&world, "twin", 1, "b")?;
+            until_said(&world, "pool-2", "DuplicateNode", true).await?;
+            world.pass(120).await;
+            let before = conditions(&world, "pool-2");
+            edit(&world)?;
+            let took = until_said(&world, "pool-2", "DuplicateNode", false).await?;
+            world.close().await;
+            Ok((before, took))
+        });
+        let (before, took) = result.expect("the simulation fails");
+        assert!(before.contains("DuplicateNode"), "{edited}: {before}");
+        assert!(took <= 2, "{edited} is edited, and the reason stays for {took} s");
+    }
 }

@@ -1,10 +1,11 @@
 //! Refused and unanswered requests, in virtual time: how often they are repeated, and what is reported.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it needs")]
 
+use multi_eni_api::names::{ANNOTATION_RECONCILE_AT, GROUP};
 use multi_eni_bench::workload::run_isolated;
 use multi_eni_bench::world::{World, nodeenis};
 use multi_eni_sim::ec2::{Fault, Incoming};
-use multi_eni_sim::kube::{Denial, Failure, FaultDecision};
+use multi_eni_sim::kube::{Denial, Failure, FaultDecision, GroupResource};
 use serde_json::Value;
 
 fn denial(verb: &str, resource: &str, percent: u8, code: u16) -> Denial {
@@ -160,4 +161,46 @@ fn an_unresponsive_ec2_is_reported_after_a_minute_and_while_it_lasts() {
         assert!(late.1.contains("since"), "{late:?}");
         assert_eq!(over.0, "AsExpected", "{over:?}");
     }
+}
+
+/// Sets the annotation `reconcile-at` of the only ENIAttachment. Returns the number of Events `Retried` after that.
+async fn retried(world: &World, value: &str) -> Result<usize, String> {
+    let attachments = GroupResource::new(GROUP, "eniattachments");
+    let mut object = world.api.list(&attachments).pop().ok_or("no ENIAttachment")?;
+    object["metadata"]["annotations"][ANNOTATION_RECONCILE_AT] = value.into();
+    world.api.replace(&attachments, "", object).map_err(|error| error.to_string())?;
+    world.pass(5).await;
+    let events = world.api.list(&GroupResource::new("", "events"));
+    Ok(events.iter().filter(|event| event["reason"] == "Retried").count())
+}
+
+#[test]
+fn a_request_for_a_new_try_has_an_event_only_if_something_waits() {
+    let result = run_isolated(|| async {
+        let mut world = World::open(1, 0.8).await?;
+        world.apply(1)?;
+        world.until_ready(1).await?;
+        let mut events = vec![retried(&world, "1").await?];
+        // The next process has no call history of it.
+        world.restart().await;
+        world.pass(10).await;
+        events.push(retried(&world, "2").await?);
+        // A change in place that EC2 refuses waits, although the ENIAttachment is Ready.
+        world.ec2.set_fault_source(|call: &Incoming| {
+            let fails = call.action == "ModifyNetworkInterfaceAttribute";
+            fails.then(|| Fault::Fail { code: "NeverHeardOf".to_owned(), status: None })
+        });
+        let enis = world.ec2.snapshot().enis;
+        let eni = enis.values().find(|eni| eni.client_token.is_some()).map(|eni| eni.id.clone()).ok_or("no ENI")?;
+        world.ec2.hand_change(&eni, |eni| eni.description = "by hand".to_owned()).map_err(|error| error.to_string())?;
+        world.pass(90).await;
+        events.push(retried(&world, "3").await?);
+        // The change is made, so nothing waits any more.
+        world.ec2.clear_faults();
+        world.pass(900).await;
+        events.push(retried(&world, "4").await?);
+        world.close().await;
+        Ok(events)
+    });
+    assert_eq!(result.expect("the simulation fails"), [0, 0, 1, 1]);
 }

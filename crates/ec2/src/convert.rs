@@ -18,6 +18,7 @@ use multi_eni_plan::observed::{
 };
 use multi_eni_plan::string_map::StringMap;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// A filter that matches the values literally.
 pub(crate) fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
@@ -167,12 +168,15 @@ fn operator(eni: &NetworkInterface) -> Option<CompactString> {
     Some(operator.principal().filter(|name| !name.is_empty()).unwrap_or("an AWS service").into())
 }
 
+/// The primary address, then the others in the order of their numbers: EC2 promises no order, and the status lists them.
 fn private_ips(eni: &NetworkInterface) -> Vec<CompactString> {
-    let all = eni.private_ip_addresses();
-    let (mut first, rest): (Vec<_>, Vec<_>) = all.iter().partition(|ip| ip.primary() == Some(true));
-    first.extend(rest);
-    let mut ips: Vec<CompactString> =
-        first.into_iter().filter_map(|ip| ip.private_ip_address()).map(CompactString::from).collect();
+    let mut all: Vec<_> = eni
+        .private_ip_addresses()
+        .iter()
+        .filter_map(|ip| Some((ip.primary() != Some(true), ip.private_ip_address()?)))
+        .collect();
+    all.sort_by_cached_key(|(is_other, ip)| (*is_other, ip.parse::<Ipv4Addr>().ok(), *ip));
+    let mut ips: Vec<CompactString> = all.into_iter().map(|(_, ip)| CompactString::from(ip)).collect();
     if ips.is_empty() {
         ips.extend(eni.private_ip_address().map(CompactString::from));
     }
@@ -308,5 +312,26 @@ mod tests {
             .private_ip_addresses(ip("10.0.0.4", true))
             .build();
         assert_eq!(private_ips(&eni), ["10.0.0.4", "10.0.0.9"]);
+    }
+
+    #[test]
+    fn no_order_of_lists_is_a_difference() {
+        let ip = |address: &str| {
+            let ip = aws_sdk_ec2::types::NetworkInterfacePrivateIpAddress::builder().private_ip_address(address);
+            ip.primary(address == "10.0.0.9").build()
+        };
+        let tag = |key: &str| Tag::builder().key(key).value("v").build();
+        let group = |id: &str| aws_sdk_ec2::types::GroupIdentifier::builder().group_id(id).build();
+        let seen = |ips: [&str; 3], tags: [&str; 2], groups: [&str; 2]| {
+            let shown = NetworkInterface::builder().network_interface_id("eni-0a");
+            let shown = ips.into_iter().fold(shown, |shown, address| shown.private_ip_addresses(ip(address)));
+            let shown = tags.into_iter().fold(shown, |shown, key| shown.tag_set(tag(key)));
+            let shown = groups.into_iter().fold(shown, |shown, id| shown.groups(group(id)));
+            eni(&shown.build(), Timestamp::UNIX_EPOCH).unwrap()
+        };
+        let one = seen(["10.0.0.9", "10.0.0.30", "10.0.0.4"], ["a", "b"], ["sg-0a", "sg-0b"]);
+        let other = seen(["10.0.0.4", "10.0.0.9", "10.0.0.30"], ["b", "a"], ["sg-0b", "sg-0a"]);
+        assert_eq!(one, other);
+        assert_eq!(one.private_ips, ["10.0.0.9", "10.0.0.4", "10.0.0.30"], "the primary address, then by number");
     }
 }

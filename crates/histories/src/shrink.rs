@@ -98,7 +98,7 @@ impl Shrinker<'_> {
 
     fn plainer_settings(&self, script: &mut Script) {
         let plain = Setting::default();
-        let changes: [&dyn Fn(&mut Setting); 12] = [
+        let changes: [&dyn Fn(&mut Setting); 13] = [
             &|s| s.lag = plain.lag,
             &|s| s.flapping_reads = plain.flapping_reads,
             &|s| s.ec2_latency = plain.ec2_latency,
@@ -106,6 +106,7 @@ impl Shrinker<'_> {
             &|s| s.shutdown = plain.shutdown,
             &|s| s.force_spoils_slot = plain.force_spoils_slot,
             &|s| s.short_pages = plain.short_pages,
+            &|s| s.shuffles_lists = plain.shuffles_lists,
             &|s| s.quota_before_token = plain.quota_before_token,
             &|s| s.page_size = plain.page_size,
             &|s| s.buckets_percent = plain.buckets_percent,

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use multi_eni_api::ids::{EniId, InstanceId, MalformedId, SecurityGroupId, SubnetId};
 use multi_eni_api::names::{ANNOTATION_ALLOW_REMOVALS, NODEENI_FINALIZER};
-use multi_eni_api::nodeeni::AttachmentEntry;
+use multi_eni_api::nodeeni_status::AttachmentEntry;
 use multi_eni_api::{ConnectionTracking, DeviceIndexPolicy, NodeENI, NodeEniSpec, NodeSettings};
 use std::collections::BTreeMap;
 

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{ConditionUpdate, types};
 use multi_eni_api::names::ANNOTATION_ALLOW_REMOVALS;
-use multi_eni_api::nodeeni::{RecentRemovals, RemovalRecord};
+use multi_eni_api::nodeeni_status::{RecentRemovals, RemovalRecord};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]

@@ -180,10 +180,11 @@ impl<K: Ord + Clone> Writes<K> {
 
     /// A user asks for a new try: the waiting writes of this key to these targets may be sent after [`backoff::FIRST`].
     /// `concerns` also gets the UID of the NodeENI, if the problem of the write is known. A write that does not last is reported only
-    /// if it is decided again now.
+    /// if it is decided again now. Returns whether there is such a write.
     ///
     /// [`backoff::FIRST`]: crate::backoff::FIRST
-    pub fn wake_key(&mut self, key: &K, concerns: impl Fn(&Target, Option<&str>) -> bool, now: Timestamp) {
+    pub fn wake_key(&mut self, key: &K, concerns: impl Fn(&Target, Option<&str>) -> bool, now: Timestamp) -> bool {
+        let mut is_one_woken = false;
         let backs_off = |known: &Remembered| known.tries.failed() > 0 || known.tries.same() > 1;
         for known in self.by_key.get_mut(key).into_iter().flatten().filter(|known| backs_off(known)) {
             let refused = known.refusal.as_ref().map(|refusal| refusal.nodeeni.as_str());
@@ -191,8 +192,10 @@ impl<K: Ord + Clone> Writes<K> {
             if concerns(&known.target, nodeeni) {
                 known.tries.wake();
                 known.undone.iter_mut().for_each(|undone| undone.wake(now));
+                is_one_woken = true;
             }
         }
+        is_one_woken
     }
 
     fn wake(&mut self, most: usize, concerns: impl Fn(&Remembered) -> bool) -> Vec<K> {

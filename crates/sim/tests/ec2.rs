@@ -17,7 +17,7 @@ mod lifecycle;
 #[path = "ec2/messages.rs"]
 mod messages;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings};

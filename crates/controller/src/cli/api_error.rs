@@ -29,6 +29,13 @@ pub(super) fn said(command: Command, what: &str, error: &kube::Error) -> String 
     }
 }
 
+/// Whether the request was refused because its user lacks a right. What admission refuses has the same code, and is an answer about
+/// the object.
+pub(super) fn is_right_missing(error: &kube::Error) -> bool {
+    let of_rbac = |message: &str| message.contains(" cannot ") && message.contains(" resource ");
+    matches!(error, kube::Error::Api(status) if status.code == 403 && of_rbac(&status.message))
+}
+
 /// Adds what a user can check if a server answers as no API server does.
 pub(super) fn with_url_advice(said: &str, why: &str) -> String {
     format!("{said}, and {why}: is the server's URL in KUBECONFIG right, with its path?")

@@ -309,6 +309,7 @@ impl Reconciler {
                 self.note_unreadable_enis();
                 self.refresh_names();
                 self.enqueue_tainted_nodes();
+                self.enqueue_resync_waiters();
                 // Before the first resync nothing could be observed. Also, no other change reports that an ENI is absent.
                 let to_check = self.store.attachments().filter(|entry| {
                     entry.attachment.deleting.is_some() || !self.is_ready(entry) || self.is_absent(entry)

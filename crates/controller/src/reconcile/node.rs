@@ -42,6 +42,14 @@ impl Reconciler {
         }
     }
 
+    /// Adds to the queue the Nodes for which the resync may prove that their instance is gone.
+    pub(super) fn enqueue_resync_waiters(&mut self) {
+        let waits = |last: &Assignment| last.refused.iter().any(|refusal| refusal.why.awaits_resync());
+        let waiting = self.assignments.iter().filter(|(_, last)| waits(last));
+        let keys: Vec<Key> = waiting.map(|(node, _)| Key::Node(node.clone())).collect();
+        keys.into_iter().for_each(|key| self.queue.add(key));
+    }
+
     pub(super) fn assign(&self, name: &str) -> Assignment {
         let node: Option<&ObservedNode> = self.store.node(name);
         let nodeenis: Vec<&NodeEni> = self.store.nodeenis().map(|entry| &entry.nodeeni).collect();

@@ -20,11 +20,11 @@ impl Reconciler {
                     tracing::info!(attachment = %name, "new try requested by annotation");
                     let Some(entry) = self.store.attachment(&name).cloned() else { continue };
                     let regarding = Regarding::Attachment { name: name.clone(), uid: entry.attachment.uid.clone() };
-                    if self.wake_attachment(&entry) {
+                    let node = Key::Node(self.store.decided_under(&entry.attachment).to_owned());
+                    let of_node = self.writes.wake_key(&node, |target, _| target.name == name, self.now());
+                    if self.wake_attachment(&entry) || of_node {
                         self.publish(retried(regarding, entry.reconcile_at.as_deref(), Requested::Attachment));
                     }
-                    let node = Key::Node(self.store.decided_under(&entry.attachment).to_owned());
-                    self.writes.wake_key(&node, |target, _| target.name == name, self.now());
                     [node, Key::Attachment(name)].into_iter().for_each(|key| self.queue.add(key));
                 }
             }
@@ -59,10 +59,11 @@ impl Reconciler {
     fn wake_attachment(&mut self, entry: &AttachmentEntry) -> bool {
         let attachment = &entry.attachment;
         let now = self.now();
-        self.writes.wake_key(&Key::Attachment(attachment.name.clone()), |_, _| true, now);
-        let is_remembered = self.call_histories.contains_key(&attachment.uid);
-        let may_wait = is_remembered || !self.is_ready(entry) || attachment.status.last_error.is_some();
-        if may_wait {
+        let writes_wait = self.writes.wake_key(&Key::Attachment(attachment.name.clone()), |_, _| true, now);
+        let history = self.call_histories.get(&attachment.uid);
+        let (is_remembered, waits) = (history.is_some(), history.is_some_and(|history| history.may_wait()));
+        let may_wait = waits || writes_wait || !self.is_ready(entry) || attachment.status.last_error.is_some();
+        if is_remembered || may_wait {
             self.call_history_mut(attachment).wake(now);
         }
         may_wait

@@ -29,7 +29,7 @@ pub fn seen(eni: &Eni) -> Option<ObservedEni> {
         zone: eni.zone.as_str().into(),
         owner: "123456789012".into(),
         mac: eni.mac_address.as_str().into(),
-        private_ips: eni.private_ips.iter().map(|ip| ip.to_string().into()).collect(),
+        private_ips: private_ips(eni),
         ipv4_prefixes: sorted(eni.ipv4_prefixes.iter().map(|ip| format!("{ip}/28"))),
         ipv6: ObservedIpv6 {
             addresses: sorted(eni.ipv6_addresses.iter().map(ToString::to_string)),
@@ -50,6 +50,15 @@ pub fn seen(eni: &Eni) -> Option<ObservedEni> {
         shown_at: eni.created,
         last_call: None,
     })
+}
+
+/// The addresses in the order in which the cache keeps them: the primary one, then the others by number.
+fn private_ips<T: From<String>>(eni: &Eni) -> Vec<T> {
+    let mut ips = eni.private_ips.clone();
+    if let Some((_, others)) = ips.split_first_mut() {
+        others.sort_unstable();
+    }
+    ips.iter().map(|ip| T::from(ip.to_string())).collect()
 }
 
 fn seconds(timeout: Option<u32>) -> Option<i32> {

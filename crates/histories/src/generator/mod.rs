@@ -38,10 +38,17 @@ pub fn script(seed: u64) -> Script {
     let mut events = fleet.enter(&mut rng, setting.waits_for_pods);
     disturb(&mut rng, &mut fleet, &mut events, pause);
     node_agent::add(seed, &mut setting, &mut events);
+    setting.shuffles_lists = shuffles_lists(seed);
     let calm_at = events.last().map_or(0, |event| event.at) + rng.u64(5_000..60_000);
     let faults = faults::draw(&mut rng);
     // One history in twenty ends with an idle hour.
     Script { about: String::new(), seed, setting, events, trouble: faults, calm_at, idle_hour: seed.is_multiple_of(20) }
+}
+
+/// Whether EC2's lists have another order in each answer: in every third history. It comes from the seed by itself, so that the rest of
+/// the seed's history stays what it was.
+fn shuffles_lists(seed: u64) -> bool {
+    Rng::with_seed(seed ^ 0x6c69_7374_206f_7264).u32(0..3) == 0
 }
 
 /// The pause between two operations: usually short, sometimes longer. One in a hundred is so long that an outdated view does not

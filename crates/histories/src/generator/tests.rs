@@ -244,3 +244,10 @@ fn unusual_subnets_and_zones_are_drawn() {
     }
     assert!(ipv6_only > 100 && shared > 100 && local > 100 && managed > 20, "{ipv6_only} {shared} {local} {managed}");
 }
+
+#[test]
+fn lists_in_another_order_are_drawn_in_a_third_of_the_histories() {
+    let shuffled = scripts().filter(|script| script.setting.shuffles_lists).count();
+    let all = scripts().count();
+    assert!((all / 4..all * 5 / 12).contains(&shuffled), "{shuffled} of {all}");
+}

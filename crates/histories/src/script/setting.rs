@@ -40,6 +40,9 @@ pub struct Setting {
     pub force_spoils_slot: bool,
     /// Whether EC2's pages may be short or empty.
     pub short_pages: bool,
+    /// Whether EC2's answers have the ENIs of a page, and the lists of an ENI, in another order each time.
+    #[serde(skip_serializing_if = "is_false")]
+    pub shuffles_lists: bool,
     /// Whether EC2 checks a repeated Create against the quota before it looks up the token.
     pub quota_before_token: bool,
     /// How many ENIs a page of the controller's resync has.
@@ -131,6 +134,7 @@ impl Default for Setting {
             shutdown: 0,
             force_spoils_slot: false,
             short_pages: false,
+            shuffles_lists: false,
             quota_before_token: true,
             page_size: 1000,
             buckets_percent: 100,

@@ -273,7 +273,12 @@ impl UnassignedReason {
 
     /// Whether an answer to a lookup that is under way or comes soon changes it: the Node is decided again within seconds.
     pub fn awaits_lookup(&self) -> bool {
-        matches!(self, Self::LookupPending(_) | Self::SubnetUnconfirmed { .. } | Self::InstanceNotShown { .. })
+        matches!(self, Self::LookupPending(_) | Self::SubnetUnconfirmed { .. })
+    }
+
+    /// Whether a complete resync may change it. No other event tells of that.
+    pub fn awaits_resync(&self) -> bool {
+        matches!(self, Self::InstanceNotShown { .. })
     }
 
     /// Whether the reason ends without any action of a user.

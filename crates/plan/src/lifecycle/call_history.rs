@@ -67,6 +67,11 @@ impl CallHistory {
         self.repairs.wake(now);
     }
 
+    /// Whether a call may wait for a back-off: it has failed, or somebody undoes what it changes.
+    pub fn may_wait(&self) -> bool {
+        self.failures().next().is_some() || self.repairs.has_repeated()
+    }
+
     /// Whether a user has asked for a new try after this time.
     pub fn is_woken_after(&self, at: Timestamp) -> bool {
         self.woken.is_some_and(|woken| woken > at)

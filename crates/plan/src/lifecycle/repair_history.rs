@@ -106,6 +106,11 @@ impl RepairHistory {
         self.woken = Some(now);
     }
 
+    /// Whether a change was made again within an hour, so that the next one waits.
+    pub fn has_repeated(&self) -> bool {
+        self.made.0.iter().any(|made| made.count > 1)
+    }
+
     /// Records that a change is sent.
     pub fn sends(&mut self, change: &Change, want: String, now: Timestamp) {
         let attribute = change.attribute().name();

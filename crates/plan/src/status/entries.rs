@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use multi_eni_api::conditions::{self, types};
 use multi_eni_api::eniattachment::Phase;
-use multi_eni_api::nodeeni::AttachmentEntry;
+use multi_eni_api::nodeeni_status::AttachmentEntry;
 use multi_eni_api::{DeviceIndexPolicy, NodeEniStatus};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -50,7 +50,7 @@ impl PendingStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use multi_eni_api::nodeeni::AttachmentEntry;
+    use multi_eni_api::nodeeni_status::AttachmentEntry;
 
     fn of(entries: usize) -> NodeEniStatus {
         NodeEniStatus { attachments: vec![AttachmentEntry::default(); entries], ..NodeEniStatus::default() }

@@ -9,7 +9,8 @@
 //!
 //! - The account: `account` (the handle [`Ec2`]), `state`, `model`, `setup`, `by_hand`, `foreign`, `catalog`, `settings`.
 //! - A request: `http`, `handle_request`, `in_flight`, `params`, `actions`, `filters`, `pages`, `xml`, `api_error`.
-//! - What EC2 does besides: `addresses`, `buckets`, `client_tokens`, `history` (eventual consistency), `ids`, `rng`.
+//! - What EC2 does besides: `addresses`, `buckets`, `client_tokens`, `history` (eventual consistency), `ids`, `list_order`,
+//!   `rng`.
 //! - What tests control and read: `faults`, `observer`, `call_log`, `iam_requests`.
 
 mod account;
@@ -30,6 +31,7 @@ mod http;
 mod iam_requests;
 mod ids;
 mod in_flight;
+mod list_order;
 mod model;
 mod observer;
 mod pages;

@@ -32,6 +32,9 @@ pub struct Settings {
     pub page_expiry: Duration,
     /// MaxResults counts the examined items instead of the matching ones. Pages with a NextToken may then be short or empty.
     pub short_pages: bool,
+    /// In each answer of DescribeNetworkInterfaces, the interfaces of a page and their tags, groups, prefixes and addresses after the
+    /// primary one are in another order. EC2 promises none.
+    pub shuffles_lists: bool,
     /// With more interfaces than this, an unfiltered and unpaginated DescribeNetworkInterfaces is refused with
     /// OperationNotPermitted.
     pub unpaginated_limit: usize,
@@ -62,6 +65,7 @@ impl Default for Settings {
             token_memory: Duration::from_secs(12 * 3600),
             page_expiry: Duration::from_secs(600),
             short_pages: false,
+            shuffles_lists: false,
             unpaginated_limit: 1000,
             groups_per_interface: 5,
             force_spoils_slot: false,

@@ -20,6 +20,7 @@ use super::faults::Faults;
 use super::history::{History, View};
 use super::ids::Ids;
 use super::in_flight::InFlight;
+use super::list_order::ListOrder;
 use super::model::{AttachmentStatus, Eni, Instance, InstanceState, SecurityGroup, Snapshot, Subnet};
 use super::observer::{By, Happening, IamObserver, Observer};
 use super::rng::Rng;
@@ -36,6 +37,8 @@ pub(super) struct State {
     /// The time of the event that is being processed, or of the access.
     pub now: Timestamp,
     pub rng: Rng,
+    /// Apart from `rng`, so that the order of lists changes nothing else.
+    list_orders: Rng,
     pub ids: Ids,
     /// The default security group of each VPC.
     pub vpcs: BTreeMap<String, String>,
@@ -88,6 +91,7 @@ impl State {
         Self {
             now: clock.now(),
             rng: Rng::new(settings.seed ^ 0xC0FF_EE00),
+            list_orders: Rng::new(settings.seed ^ 0x0DD0_12DE),
             ids: Ids::new(settings.seed),
             call_log: CallLog::new(settings.records),
             clock,
@@ -151,6 +155,11 @@ impl State {
         self.queued += 1;
         self.queue.insert((at, self.queued), event);
         at
+    }
+
+    /// The order of the lists of the next answer.
+    pub fn list_order(&mut self) -> ListOrder {
+        if self.settings.shuffles_lists { ListOrder::random(self.list_orders.next()) } else { ListOrder::as_stored() }
     }
 
     /// Draws a duration from a range.

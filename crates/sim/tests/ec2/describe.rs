@@ -100,10 +100,52 @@ async fn tag_filters_of_subnets_and_groups() {
     assert_eq!(filtered(&ec2, "DescribeSubnets", "subnetId", &[("tag:tier", &["db"])]).await, 1);
 }
 
+/// With the setting each answer has the same content in another order; without it answers are equal.
+#[tokio::test(start_paused = true)]
+async fn lists_are_in_another_order_in_each_answer() {
+    const LISTS: [&str; 4] = ["privateIpAddress", "groupId", "key", "networkInterfaceId"];
+    for shuffles_lists in [false, true] {
+        let ec2 = account(Settings { shuffles_lists, ..steady() });
+        ec2.add_security_group("sg-0000000000000000d", "vpc-0000000a", "more");
+        let tags: Vec<(String, String)> = (0..9).map(|n| (format!("key{n}"), format!("value{n}"))).collect();
+        let tags: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let enis: Vec<String> = (0..9).map(|_| ec2.hand_create_with_addresses(SUBNET, &tags, 9).unwrap()).collect();
+        for eni in &enis {
+            let groups = [GROUP, "sg-0000000000000000d"].map(str::to_owned).to_vec();
+            ec2.hand_change(eni, |eni| eni.groups = groups).unwrap();
+        }
+        let query = [("Filter.1.Name", "tag-key"), ("Filter.1.Value.1", "key0")];
+        let mut answers = Vec::new();
+        for _ in 0..5 {
+            let body = ok(&ec2, "DescribeNetworkInterfaces", &query).await;
+            answers.push(LISTS.map(|list| all(&body, list)));
+            // The field of the ENI, and then the first of the list.
+            for item in body.split("<networkInterfaceId>").skip(1) {
+                let primary = all(item, "privateIpAddress");
+                let first = item.split("<privateIpAddressesSet>").nth(1).map(|set| all(set, "privateIpAddress"));
+                assert_eq!(first.and_then(|ips| ips.first().cloned()), primary.first().cloned());
+            }
+        }
+        for (number, list) in LISTS.iter().enumerate() {
+            let orders: BTreeSet<&Vec<String>> = answers.iter().map(|answer| &answer[number]).collect();
+            assert_eq!(orders.len() > 1, shuffles_lists, "{list}");
+            let contents: BTreeSet<Vec<String>> = orders
+                .into_iter()
+                .map(|order| {
+                    let mut sorted = order.clone();
+                    sorted.sort_unstable();
+                    sorted
+                })
+                .collect();
+            assert_eq!(contents.len(), 1, "{list}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn pages_cover_everything_and_expire() {
-    for short_pages in [false, true] {
-        let ec2 = account(Settings { short_pages, ..steady() });
+    for (short_pages, shuffles_lists) in [(false, false), (true, false), (false, true), (true, true)] {
+        let ec2 = account(Settings { short_pages, shuffles_lists, ..steady() });
         let mut expected: Vec<String> =
             (0..23).map(|n| ec2.hand_create(SUBNET, &[("k", if n % 2 == 0 { "v" } else { "w" })]).unwrap()).collect();
         expected.retain(|id| ec2.snapshot().enis[id].tags["k"] == "v");
@@ -121,6 +163,9 @@ async fn pages_cover_everything_and_expire() {
                 Some(next) => token = next,
                 None => break,
             }
+        }
+        if shuffles_lists {
+            found.sort();
         }
         assert_eq!(found, expected);
         assert_eq!(pages, if short_pages { 5 } else { 3 });

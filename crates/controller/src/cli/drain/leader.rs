@@ -1,7 +1,7 @@
 //! Whether a controller leads. Without one nothing would be detached. A holder in the Lease is no proof, because a killed
 //! controller stays in it: a renewal that this process sees is. No time of the Lease is compared with the local clock.
 
-use crate::cli::api_error::{Command, said};
+use super::rights::Need;
 use crate::leader_election::elector::LEASE_NAME;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -66,12 +66,11 @@ async fn watched(
                 return Ok(Leader::Nobody(not_held(&first, namespace)));
             }
             Some(Ok(Event::Init | Event::InitDone | Event::Delete(_))) => {}
-            Some(Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error))) => {
-                let hint = "name the controller's namespace with --namespace, or use --no-leader-check";
-                return Err(format!(
-                    "{}. To look for the leader: {hint}",
-                    said(Command::Drain, "list and watch leases", &error)
-                ));
+            Some(Err(watcher::Error::InitialListFailed(error))) => {
+                return Err(Need::ListLease(namespace).failed(&error));
+            }
+            Some(Err(watcher::Error::WatchStartFailed(error))) => {
+                return Err(Need::WatchLease(namespace).failed(&error));
             }
             // The watch is resumed.
             Some(Err(_)) => tokio::time::sleep(Duration::from_millis(200)).await,

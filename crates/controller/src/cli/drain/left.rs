@@ -140,6 +140,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn of_one_nodeeni_only_its_enis_are_left() {
+        let mut other = eni();
+        (other.id, other.tags) =
+            (EniId::parse("eni-0bbbbbbbbbbbbbbb1").unwrap(), [(TAG_NODEENI, "b"), (TAG_NODE, "n1")].into());
+        let ids = |scope: Scope| {
+            let found = left(&scope, &[other.clone(), eni()], &[], &RemovalEstimates::default());
+            found.into_iter().map(|eni| eni.nodeeni).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(Scope::Cluster), ["a", "b"]);
+        assert_eq!(ids(Scope::NodeEni("a".into())), ["a"]);
+        assert_eq!(ids(Scope::NodeEni("b".into())), ["b"]);
+    }
+
+    #[test]
     fn each_eni_that_is_left_has_its_advice() {
         let said = |eni: ObservedEni, holders: &[&AttachmentObject], orphans: &RemovalEstimates| {
             left(&Scope::Cluster, &[eni], holders, orphans).remove(0)

@@ -1,7 +1,7 @@
 //! The command `multi-eni drain`: removes the ENIs of this cluster, or of one NodeENI. It deletes NodeENIs on the API server, as
 //! `kubectl delete` does, and waits until the running controller has detached and deleted the ENIs. It makes no change on EC2.
 //!
-//! `removal.rs`, `orphans.rs`, `left.rs`, `verdict.rs` and `text.rs` decide over plain data; `run.rs`, `watches.rs`, `leader.rs`,
+//! `removal.rs`, `progress.rs`, `orphans.rs`, `left.rs`, `verdict.rs`, `rights.rs` and `text.rs` decide over plain data; `run.rs`, `watches.rs`, `leader.rs`,
 //! `nodes.rs` and `ec2_audit.rs` read and write.
 
 mod ec2_audit;
@@ -11,7 +11,9 @@ mod listing;
 mod nodes;
 mod objects;
 mod orphans;
+mod progress;
 mod removal;
+mod rights;
 mod run;
 mod text;
 mod verdict;

@@ -1,6 +1,6 @@
 //! The EC2 instances of all Nodes. An orphan that is attached to another instance is never changed by the controller.
 
-use crate::cli::api_error::{Command, said};
+use super::rights::Need;
 use crate::node_and_pod::{self, NodeIdentity};
 use kube::api::ListParams;
 use kube::{Api, Client};
@@ -15,7 +15,7 @@ pub(super) async fn instances(kube: &Client) -> Result<BTreeSet<InstanceId>, Str
     let api: Api<NodeIdentity> = Api::all(kube.clone());
     let (mut found, mut params) = (BTreeSet::new(), ListParams::default().limit(PAGE_SIZE));
     loop {
-        let page = api.list(&params).await.map_err(|error| said(Command::Drain, "list nodes", &error))?;
+        let page = api.list(&params).await.map_err(|error| Need::ListNodes.failed(&error))?;
         found.extend(page.items.iter().filter_map(|node| node_and_pod::node(node).instance.ok()));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),

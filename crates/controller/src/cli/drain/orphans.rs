@@ -180,6 +180,8 @@ mod tests {
         assert!(text.contains("by 1970-01-01T00:09:00Z if EC2 refuses no call\n"), "{text}");
         assert!(!text.contains("--timeout"), "{text}");
         assert_eq!(orphans.news(&two, Some(at(600))), None);
+        let later = estimates(&[(ENI, 315), ("eni-0aaaaaaaaaaaaaaa2", 555)], &[]);
+        assert_eq!(orphans.news(&later, Some(at(600))), None, "a time that moves is no news");
         let text = orphans.news(&two, Some(at(240))).unwrap();
         assert!(text.ends_with("  --timeout ends before that, at 1970-01-01T00:04:00Z\n"), "{text}");
         let many = RemovalEstimates { too_many: Some(TooMany { count: 12, limit: 10 }), ..two };
@@ -234,6 +236,9 @@ mod tests {
         };
         assert_eq!(look(Scope::NodeEni("b".into()), eni()), RemovalEstimates::default());
         assert_eq!(look(Scope::NodeEni("a".into()), eni()).removed_by.len(), 1);
+        let lists_nodes =
+            |name: &str| is_one_attached(&begun(Scope::NodeEni(name.into()), &[], &[]), &[attached(INSTANCE)]);
+        assert!(lists_nodes("a") && !lists_nodes("b"), "the Nodes are listed only for an orphan that is meant");
         let elsewhere = look(Scope::Cluster, attached(INSTANCE));
         assert!(elsewhere.is_final() && elsewhere.kept.len() == 1, "{elsewhere:?}");
     }

@@ -4,11 +4,12 @@ use super::ec2_audit::Ec2Audit;
 use super::leader::{self, Leader};
 use super::nodes;
 use super::orphans::{self, Orphans};
+use super::progress::Progress;
 use super::removal::{Removal, Scope};
+use super::rights::Need;
 use super::verdict::{Audit, End, Looks, NextLook, exit_status, next_look};
 use super::watches::{self, WatchResult};
 use super::{left, text};
-use crate::cli::api_error::{Command, said};
 use crate::cli::output::say;
 use crate::client;
 use futures::StreamExt;
@@ -77,7 +78,7 @@ pub(super) struct Drain {
     /// The URL of the API server.
     server: String,
     /// What was printed of the progress.
-    progress: text::Progress,
+    progress: Progress,
     pub removal: Removal,
 }
 
@@ -94,6 +95,9 @@ impl Drain {
             removal.take(change)?;
         }
         removal.begin();
+        if !removal.is_over() {
+            watches::check_rights(&kube).await?;
+        }
         let ec2 = if audit { Some(audit_of(&kube).await?) } else { None };
         let owned = match &ec2 {
             Some(ec2) => Some(ec2.owned().await.map_err(|why| text::audit_failed(&why))?),
@@ -108,7 +112,7 @@ impl Drain {
             orphans: Orphans::default(),
             at_first: RemovalEstimates::default(),
             server: config.cluster_url.to_string(),
-            progress: text::Progress::default(),
+            progress: Progress::default(),
             removal,
         };
         if let Some(owned) = owned {
@@ -183,7 +187,7 @@ impl Drain {
             match api.delete(&nodeeni.name, &params).await {
                 Ok(_) => say(&format!("Deleted NodeENI {}; the controller removes its ENIs\n", nodeeni.name)),
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-                Err(error) => return Err(said(Command::Drain, &format!("delete NodeENI {}", nodeeni.name), &error)),
+                Err(error) => return Err(Need::Delete(&nodeeni.name).failed(&error)),
             }
         }
         Ok(())
@@ -317,7 +321,7 @@ impl Drain {
 /// The audit of this cluster. Its identity is the UID of kube-system.
 async fn audit_of(kube: &Client) -> Result<Ec2Audit, String> {
     let namespace = Api::<Namespace>::all(kube.clone()).get("kube-system").await;
-    let namespace = namespace.map_err(|error| said(Command::Drain, "get the namespace kube-system", &error))?;
+    let namespace = namespace.map_err(|error| Need::KubeSystem.failed(&error))?;
     let uid = namespace.metadata.uid.filter(|uid| !uid.is_empty());
     let uid = uid.ok_or("the namespace kube-system has no UID: the ENIs of this cluster cannot be told from others")?;
     Ec2Audit::new(uid).await.map_err(|why| text::audit_failed(&why))

@@ -73,23 +73,8 @@ pub(super) fn nothing_to_do(removal: &Removal, has_orphans: bool) -> String {
     }
 }
 
-/// The progress that was said last.
-#[derive(Debug, Default)]
-pub(super) struct Progress(String);
-
-impl Progress {
-    /// How far the removal is, if that is not what was said last.
-    pub fn news(&mut self, removal: &Removal) -> Option<String> {
-        let now = progress(removal);
-        (now != self.0).then(|| {
-            self.0.clone_from(&now);
-            now
-        })
-    }
-}
-
 /// How far the removal is, and the ENIs for which a person must act.
-fn progress(removal: &Removal) -> String {
+pub(super) fn progress(removal: &Removal) -> String {
     let (enis, without) = left_of(removal);
     let total = removal.enis();
     let gone = total.saturating_sub(enis.len());
@@ -231,6 +216,7 @@ fn of(scope: &Scope) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::left::LeftEni;
+    use super::super::progress::Progress;
     use super::super::removal::tests::{attachment, begun};
     use super::*;
     use crate::watch::Watched;
@@ -308,6 +294,24 @@ mod tests {
         assert_eq!(said.news(&without).as_deref(), Some("There is no ENI to remove\n"));
         assert_eq!(said.news(&without), None, "it is said once");
         assert!(said.news(&removal).is_some());
+    }
+
+    #[test]
+    fn of_one_nodeeni_only_its_enis_and_its_nodes_are_said() {
+        let all = [attachment("1", "n1", "a"), attachment("2", "n1", "b"), attachment("3", "n2", "b")];
+        let mut removal = begun(Scope::NodeEni("a".into()), &["a", "b"], &all);
+        let said = announcement(&removal, "https://10.0.0.1:6443/", Some(1)) + &waiting(&removal);
+        let said = said + &timed_out(&removal, "10m") + &progress(&removal);
+        assert!(said.contains("  NodeENI a: 1 ENI on 1 node\nIn all 1 NodeENI and 1 ENI. Each"), "{said}");
+        assert!(said.contains("EC2 shows 1 ENI with the tag of this cluster and of NodeENI a.\n"), "{said}");
+        assert!(said.contains("0 of 1 ENIs are gone\n"), "{said}");
+        for other in ["NodeENI b", "n2", "eni-2", "eni-3"] {
+            assert!(!said.contains(other), "{other:?} is in {said}");
+        }
+        // NodeENI b gets one more on a node that a has, too.
+        removal.attachments.take(Watched::Apply(("4".into(), attachment("4", "n1", "b"))));
+        removal.note_new();
+        assert_eq!((removal.enis(), removal.attachments_left().len()), (1, 1), "only those of a are waited for");
     }
 
     #[test]

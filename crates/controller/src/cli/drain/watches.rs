@@ -3,10 +3,12 @@
 
 use super::objects::{AttachmentObject, NodeEniObject};
 use super::removal::Removal;
-use crate::cli::api_error::{Command, said, with_url_advice};
+use super::rights::Need;
+use crate::cli::api_error::{Command, is_right_missing, with_url_advice};
 use crate::cli::missing_kind;
 use crate::watch::Watched;
 use futures::stream::{self, BoxStream, StreamExt};
+use kube::api::WatchParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
@@ -30,10 +32,40 @@ pub(super) enum ObjectChange {
 /// A change, or why a watch failed.
 pub(super) type WatchResult = Result<ObjectChange, String>;
 
+/// The plurals of the two kinds.
+const NODEENIS: &str = "nodeenis";
+const ATTACHMENTS: &str = "eniattachments";
+
+/// A label that no object has.
+const NO_OBJECT: &str = "multi-eni.networking.k8s.aws/none";
+
+/// Begins a watch of each kind, without objects. The lists need no such right, and without it the command could not see what is
+/// removed.
+///
+/// # Errors
+/// If a right to watch is missing.
+pub(super) async fn check_rights(kube: &Client) -> Result<(), String> {
+    may_watch::<NodeENI>(kube, NODEENIS).await?;
+    may_watch::<ENIAttachment>(kube, ATTACHMENTS).await
+}
+
+async fn may_watch<K>(kube: &Client, plural: &str) -> Result<(), String>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+    K::DynamicType: Default,
+{
+    let params = WatchParams::default().labels(NO_OBJECT).timeout(1);
+    match Api::<K>::all(kube.clone()).watch(&params, "0").await {
+        Err(error) if is_right_missing(&error) => Err(Need::Watch(plural).failed(&error)),
+        // Another failure may pass, and the watch is begun again.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// All changes of both kinds, lists first.
 pub(super) fn changes(kube: &Client) -> BoxStream<'static, WatchResult> {
-    let nodeenis = watch::<DeserializeGuard<NodeENI>, _>(kube, "nodeenis", NodeEniObject::read);
-    let attachments = watch::<DeserializeGuard<ENIAttachment>, _>(kube, "eniattachments", AttachmentObject::read);
+    let nodeenis = watch::<DeserializeGuard<NodeENI>, _>(kube, NODEENIS, NodeEniObject::read);
+    let attachments = watch::<DeserializeGuard<ENIAttachment>, _>(kube, ATTACHMENTS, AttachmentObject::read);
     stream::select(
         nodeenis.map(|change| change.map(ObjectChange::NodeEni)),
         attachments.map(|change| change.map(ObjectChange::Attachment)),
@@ -110,8 +142,8 @@ fn is_not_found(error: &watcher::Error) -> bool {
 
 fn failed(plural: &str, error: &watcher::Error) -> String {
     match error {
-        watcher::Error::InitialListFailed(error) => said(Command::Drain, &format!("list {plural}"), error),
-        watcher::Error::WatchStartFailed(error) => said(Command::Drain, &format!("watch {plural}"), error),
+        watcher::Error::InitialListFailed(error) => Need::List(plural).failed(error),
+        watcher::Error::WatchStartFailed(error) => Need::Watch(plural).failed(error),
         other => format!("the watch of {plural} broke: {other}"),
     }
 }

@@ -2,7 +2,7 @@
 //! schema, defaults and admission decide. Nothing is stored in the cluster.
 
 use super::cluster::{as_if_guarded, is_not_found};
-use crate::cli::api_error::{Command, said, with_url_advice};
+use crate::cli::api_error::{Command, is_right_missing, said, with_url_advice};
 use crate::cli::missing_kind;
 use crate::nodeeni_values;
 use crate::store::{NodeEniEntry, Store};
@@ -106,10 +106,9 @@ fn replacement(there: &DynamicObject, object: &Value) -> Result<json_patch::Patc
     serde_json::from_value(operations).map_err(|error| error.to_string())
 }
 
-/// RBAC refuses the request itself. What admission refuses has the same code, and is an answer about the object.
+/// The API server refuses the request itself: it says nothing about the object.
 fn is_forbidden(error: &kube::Error) -> bool {
-    let of_rbac = |message: &str| message.contains(" cannot ") && message.contains(" resource ");
-    matches!(error, kube::Error::Api(status) if status.code == 401 || status.code == 403 && of_rbac(&status.message))
+    matches!(error, kube::Error::Api(status) if status.code == 401) || is_right_missing(error)
 }
 
 /// Why a NodeENI of the file cannot be validated.

@@ -10,14 +10,14 @@ use multi_eni_plan::orphans::APART;
 use multi_eni_sim::ec2::WorldError;
 
 /// An instance without a Node.
-const ELSEWHERE: &str = "i-0bbbbbbbbbbbbbbb1";
+pub(super) const ELSEWHERE: &str = "i-0bbbbbbbbbbbbbbb1";
 
-fn failed(error: WorldError) -> String {
+pub(super) fn failed(error: WorldError) -> String {
     error.to_string()
 }
 
 /// Makes an ENI with the tags of this cluster whose ENIAttachment and NodeENI do not exist.
-fn orphan(environment: &Environment) -> Result<String, Failure> {
+pub(super) fn orphan(environment: &Environment) -> Result<String, Failure> {
     let uid = environment.get(&["namespace", "kube-system"])?["metadata"]["uid"].clone();
     let gone = "00000000-0000-4000-8000-000000000000";
     let tags = [

@@ -12,6 +12,7 @@ mod device_return;
 mod drain;
 mod drain_hook;
 mod drain_orphans;
+mod drain_rights;
 mod ec2_errors;
 mod failover;
 mod fifty;

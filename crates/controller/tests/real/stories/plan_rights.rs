@@ -13,6 +13,7 @@ use std::time::Duration;
 const PLAN: &[&str] = &["plan"];
 const PODS: &[&str] = &["plan", "--wait-for-pods"];
 const FILE: &[&str] = &["plan", "-f", "-"];
+const ROLE: &str = "multi-eni-plan";
 
 fn file(name: &str) -> String {
     let spec = [format!("subnetID: {SUBNET_A}"), format!("securityGroupIDs: [{GROUP}]")];
@@ -25,8 +26,8 @@ fn documented() -> Result<BTreeSet<Right>, Failure> {
     granted_by(role.ok_or("docs/reference/plan.md has no YAML")?)
 }
 
-/// The ClusterRole that has these rights.
-fn role<'a>(rights: impl Iterator<Item = &'a Right>) -> String {
+/// The ClusterRole, or the Role in this namespace, that has these rights.
+pub(super) fn role<'a>(name: &str, namespace: Option<&str>, rights: impl Iterator<Item = &'a Right>) -> String {
     let rules: Vec<Value> = rights
         .map(|right| {
             let mut rule = json!({ "apiGroups": [right.group], "resources": [right.resource], "verbs": [right.verb] });
@@ -36,8 +37,9 @@ fn role<'a>(rights: impl Iterator<Item = &'a Right>) -> String {
             rule
         })
         .collect();
-    let metadata = json!({ "name": "multi-eni-plan" });
-    json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules })
+    let kind = if namespace.is_some() { "Role" } else { "ClusterRole" };
+    let metadata = json!({ "name": name, "namespace": namespace });
+    json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules })
         .to_string()
 }
 
@@ -64,7 +66,7 @@ pub(super) fn documented_actions(page: &str) -> BTreeSet<String> {
 }
 
 /// Without white space and without the frame of miette, which breaks lines.
-fn squeezed(text: &str) -> String {
+pub(super) fn squeezed(text: &str) -> String {
     text.chars().filter(|char| !char.is_whitespace() && *char != '│').collect()
 }
 
@@ -72,7 +74,7 @@ fn squeezed(text: &str) -> String {
 fn the_documented_rights_suffice_and_each_is_needed() -> Result<(), Failure> {
     let environment = Environment::start()?;
     let rights = documented()?;
-    environment.apply(&role(rights.iter()))?;
+    environment.apply(&role(ROLE, None, rights.iter()))?;
     environment.kubectl(&["create", "serviceaccount", "planner", "-n", "default"])?;
     let binding = ["clusterrolebinding", "planner", "--clusterrole=multi-eni-plan", "--serviceaccount=default:planner"];
     environment.kubectl(&[&["create"], binding.as_slice()].concat())?;
@@ -96,7 +98,7 @@ fn the_documented_rights_suffice_and_each_is_needed() -> Result<(), Failure> {
     assert!(uncovered.is_empty() && requests.len() > 4, "{uncovered:#?} of {requests:#?}");
 
     for missing in &rights {
-        environment.apply(&role(rights.iter().filter(|right| *right != missing)))?;
+        environment.apply(&role(ROLE, None, rights.iter().filter(|right| *right != missing)))?;
         let (args, stdin, request) = use_of(missing)?;
         // The API server's cache of roles follows the change.
         environment.until(&format!("{args:?} without {missing:?}"), SOON, || {

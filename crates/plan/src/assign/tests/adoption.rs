@@ -199,7 +199,7 @@ fn an_older_lookup_that_does_not_show_a_listed_eni_does_not_count() {
 fn an_adopting_status_still_lists_the_enis_of_upstream() {
     let mut object = NodeENI::new("a", NodeEniSpec::default());
     let there = left(1, "a", SUBNET_A, 1);
-    let entry = multi_eni_api::nodeeni::AttachmentEntry {
+    let entry = multi_eni_api::nodeeni_status::AttachmentEntry {
         instance_id: INSTANCE.to_owned(),
         eni_id: there.id.to_string(),
         ..Default::default()

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use jiff::SignedDuration;
 
 use super::connection_tracking;
-use super::describe_enis;
+use super::describe_enis::EniElements;
 use super::groups::{GroupUser, check_groups};
 use super::tags::{check_tags, read_tags};
 use super::{Call, Response};
@@ -297,7 +297,7 @@ fn allocate(
 fn answer(state: &State, eni: &Eni, token: &str) -> Response {
     let status = if eni.attachment.is_some() { "in-use" } else { "pending" };
     let body = vec![
-        describe_enis::element("networkInterface", eni, status, &state.groups),
+        EniElements::as_stored(&state.groups).element("networkInterface", eni, status),
         Element::leaf("clientToken", token),
     ];
     Response { body, eni_id: Some(eni.id.clone()), items: None }

@@ -7,6 +7,7 @@ use crate::ec2::api_error::ApiError;
 use crate::ec2::faults::Fault;
 use crate::ec2::filters::{Filters, is_unfiltered};
 use crate::ec2::ids::Kind;
+use crate::ec2::list_order::ListOrder;
 use crate::ec2::model::{Attachment, Eni, SecurityGroup};
 use crate::ec2::pages::Page;
 use crate::ec2::state::State;
@@ -51,6 +52,7 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiEr
         Some(Fault::StaleRead(ago)) => Some(ago),
         _ => None,
     };
+    let mut order = state.list_order();
     let lagging = state.lagging(stale);
     let managed = params.get("IncludeManagedResources") == Some("true");
     let is_shown = |(_, eni): &(&str, &Eni)| managed || !eni.managed;
@@ -73,7 +75,9 @@ pub(super) fn describe(state: &mut State, call: &Call) -> Result<Response, ApiEr
         let requested = ids.iter().map(|id| shown(id).map(|eni| (id.as_str(), eni)));
         page.cut(requested.collect::<Result<BTreeMap<_, _>, _>>()?.into_iter().filter(is_shown), passes)
     };
-    let items = items.into_iter().map(|eni| element("item", eni, eni.status(), &state.groups)).collect();
+    let items = order.of(items);
+    let mut elements = EniElements { groups: &state.groups, order };
+    let items = items.into_iter().map(|eni| elements.element("item", eni, eni.status())).collect();
     Ok(Response::list("networkInterfaceSet", items, next))
 }
 
@@ -103,53 +107,69 @@ fn values(eni: &Eni, name: &str, groups: &BTreeMap<String, SecurityGroup>) -> Ve
     }
 }
 
-/// An interface in the answer of Create or Describe.
-pub(super) fn element(
-    name: &'static str,
-    eni: &Eni,
-    status: &str,
-    groups: &BTreeMap<String, SecurityGroup>,
-) -> Element {
-    let primary = eni.private_ips.first();
-    let addresses = eni
-        .private_ips
-        .iter()
-        .map(|ip| Element::new("item").with("privateIpAddress", ip).with("primary", Some(ip) == primary));
-    let group_items = eni.groups.iter().map(|id| {
-        let name = groups.get(id).map(|group| group.name.as_str()).unwrap_or_default();
-        Element::new("item").with("groupId", id).with("groupName", name)
-    });
-    let shape = &eni.shape;
-    let prefixes = eni.ipv4_prefixes.iter().map(|ip| Element::new("item").with("ipv4Prefix", format_args!("{ip}/28")));
-    let ipv6_prefixes =
-        eni.ipv6_prefixes.iter().map(|ip| Element::new("item").with("ipv6Prefix", format_args!("{ip}/80")));
-    let ipv6 = eni.ipv6_addresses.iter().map(|ip| Element::new("item").with("ipv6Address", ip));
-    Element::new(name)
-        .with("networkInterfaceId", &eni.id)
-        .with("subnetId", &eni.subnet_id)
-        .with("vpcId", &eni.vpc_id)
-        .with("availabilityZone", &eni.zone)
-        .with_some("outpostArn", eni.outpost.as_ref())
-        .with("description", &eni.description)
-        .with("ownerId", eni.other_owner.as_deref().unwrap_or("123456789012"))
-        .with("requesterManaged", eni.requester_managed)
-        .with("status", status)
-        .with("macAddress", &eni.mac_address)
-        .with_some("privateIpAddress", primary)
-        .with("sourceDestCheck", eni.source_dest_check)
-        .child(Element::set("groupSet", group_items))
-        .child_some(eni.attachment.as_ref().map(attachment))
-        .child(tag_set(&eni.tags))
-        .child(Element::set("privateIpAddressesSet", addresses))
-        .child(Element::set("ipv6AddressesSet", ipv6))
-        .child(Element::set("ipv4PrefixSet", prefixes))
-        .child(Element::set("ipv6PrefixSet", ipv6_prefixes))
-        .with("interfaceType", &eni.interface_type)
-        .child_some(connection_tracking::element(&eni.connection_tracking))
-        .child_some(
-            eni.managed.then(|| Element::new("operator").with("managed", true).with("principal", "eks.amazonaws.com")),
-        )
-        .shaped(&shape.without, &shape.texts)
+/// Makes the elements of interfaces in one answer.
+pub(super) struct EniElements<'a> {
+    groups: &'a BTreeMap<String, SecurityGroup>,
+    order: ListOrder,
+}
+
+impl<'a> EniElements<'a> {
+    /// With all lists as they are stored.
+    pub fn as_stored(groups: &'a BTreeMap<String, SecurityGroup>) -> Self {
+        Self { groups, order: ListOrder::as_stored() }
+    }
+
+    /// An interface in the answer of Create or Describe.
+    pub fn element(&mut self, name: &'static str, eni: &Eni, status: &str) -> Element {
+        let (groups, order) = (self.groups, &mut self.order);
+        let primary = eni.private_ips.first();
+        let addresses = order
+            .after_first(&eni.private_ips)
+            .into_iter()
+            .map(|ip| Element::new("item").with("privateIpAddress", ip).with("primary", Some(ip) == primary));
+        let group_items = order.of(&eni.groups).into_iter().map(|id| {
+            let name = groups.get(id).map(|group| group.name.as_str()).unwrap_or_default();
+            Element::new("item").with("groupId", id).with("groupName", name)
+        });
+        let shape = &eni.shape;
+        let prefixes = order
+            .of(&eni.ipv4_prefixes)
+            .into_iter()
+            .map(|ip| Element::new("item").with("ipv4Prefix", format_args!("{ip}/28")));
+        let ipv6_prefixes = order
+            .of(&eni.ipv6_prefixes)
+            .into_iter()
+            .map(|ip| Element::new("item").with("ipv6Prefix", format_args!("{ip}/80")));
+        let ipv6 = order.of(&eni.ipv6_addresses).into_iter().map(|ip| Element::new("item").with("ipv6Address", ip));
+        let tags = order.of(&eni.tags).into_iter().map(tag);
+        Element::new(name)
+            .with("networkInterfaceId", &eni.id)
+            .with("subnetId", &eni.subnet_id)
+            .with("vpcId", &eni.vpc_id)
+            .with("availabilityZone", &eni.zone)
+            .with_some("outpostArn", eni.outpost.as_ref())
+            .with("description", &eni.description)
+            .with("ownerId", eni.other_owner.as_deref().unwrap_or("123456789012"))
+            .with("requesterManaged", eni.requester_managed)
+            .with("status", status)
+            .with("macAddress", &eni.mac_address)
+            .with_some("privateIpAddress", primary)
+            .with("sourceDestCheck", eni.source_dest_check)
+            .child(Element::set("groupSet", group_items))
+            .child_some(eni.attachment.as_ref().map(attachment))
+            .child(Element::set("tagSet", tags))
+            .child(Element::set("privateIpAddressesSet", addresses))
+            .child(Element::set("ipv6AddressesSet", ipv6))
+            .child(Element::set("ipv4PrefixSet", prefixes))
+            .child(Element::set("ipv6PrefixSet", ipv6_prefixes))
+            .with("interfaceType", &eni.interface_type)
+            .child_some(connection_tracking::element(&eni.connection_tracking))
+            .child_some(
+                eni.managed
+                    .then(|| Element::new("operator").with("managed", true).with("principal", "eks.amazonaws.com")),
+            )
+            .shaped(&shape.without, &shape.texts)
+    }
 }
 
 fn attachment(attachment: &Attachment) -> Element {
@@ -166,5 +186,9 @@ fn attachment(attachment: &Attachment) -> Element {
 
 /// The tags of a resource.
 pub(super) fn tag_set(tags: &BTreeMap<String, String>) -> Element {
-    Element::set("tagSet", tags.iter().map(|(key, value)| Element::new("item").with("key", key).with("value", value)))
+    Element::set("tagSet", tags.iter().map(tag))
+}
+
+fn tag((key, value): (&String, &String)) -> Element {
+    Element::new("item").with("key", key).with("value", value)
 }
