@@ -29,10 +29,7 @@ pub fn service(config: Config) -> kube::Result<ClientBuilder<ApiServerService>> 
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp())?);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
@@ -46,4 +43,52 @@ pub fn service(config: Config) -> kube::Result<ClientBuilder<ApiServerService>> 
         .service(client)
         .map_response(|answer| answer.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>));
     Ok(ClientBuilder::new(BoxService::new(service), config.default_namespace.clone()))
+}
+
+/// TCP without Nagle's algorithm, for HTTP and HTTPS.
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_connection_sends_at_once_for_both_schemes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for scheme in ["http", "https"] {
+            let uri = format!("{scheme}://{}", listener.local_addr().unwrap()).parse().unwrap();
+            let connection = tcp().oneshot(uri).await.unwrap();
+            assert!(connection.inner().nodelay().unwrap(), "{scheme}");
+        }
+    }
+
+    /// The parts of kube's own service: the base URL, the token and the headers of the configuration.
+    #[tokio::test]
+    async fn a_request_has_what_the_configuration_says() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut config = Config::new(format!("http://{}/prefix", listener.local_addr().unwrap()).parse().unwrap());
+        config.auth_info.token = Some("secret".to_owned().into());
+        config.headers = vec![(http::HeaderName::from_static("x-of"), http::HeaderValue::from_static("config"))];
+        let client = service(config).unwrap().build();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut read = vec![0; 4096];
+            let length = stream.read(&mut read).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+            String::from_utf8_lossy(&read[..length]).to_lowercase()
+        };
+        let request = Request::get("/api/v1/nodes").body(Vec::new()).unwrap();
+        let (answer, sent) = tokio::join!(client.request_text(request), server);
+        assert_eq!(answer.unwrap(), "ok");
+        for part in ["get /prefix/api/v1/nodes ", "authorization: bearer secret", "x-of: config"] {
+            assert!(sent.contains(part), "{part}: {sent}");
+        }
+    }
 }
