@@ -2,11 +2,12 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it needs")]
 
 use multi_eni_api::names::{ANNOTATION_RECONCILE_AT, GROUP};
+use multi_eni_bench::region::subnet;
 use multi_eni_bench::workload::run_isolated;
 use multi_eni_bench::world::{World, nodeenis};
 use multi_eni_sim::ec2::{Fault, Incoming};
 use multi_eni_sim::kube::{Denial, Failure, FaultDecision, GroupResource};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn denial(verb: &str, resource: &str, percent: u8, code: u16) -> Denial {
     let (verb, resource) = (verb.to_owned(), resource.to_owned());
@@ -178,7 +179,7 @@ async fn retried(world: &World, value: &str) -> Result<usize, String> {
 fn a_request_for_a_new_try_has_an_event_only_if_something_waits() {
     let result = run_isolated(|| async {
         let mut world = World::open(1, 0.8).await?;
-        world.apply(1)?;
+        world.apply_spec(json!({ "subnetID": subnet(1), "description": "storage" }))?;
         world.until_ready(1).await?;
         let mut events = vec![retried(&world, "1").await?];
         // The next process has no call history of it.

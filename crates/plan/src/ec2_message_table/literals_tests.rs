@@ -39,8 +39,8 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("controller/src/metrics/process.rs", "Max open files", "a file of Linux"),
     ("controller/src/cli/iam_policy/named.rs", "subnet", "the name of a field"),
     ("controller/src/cli/iam_policy/named.rs", "securityGroup", "the name of a field"),
-    ("controller/src/cli/plan/file.rs", " cannot ", "a message of the API server"),
-    ("controller/src/cli/plan/file.rs", " resource ", "a message of the API server"),
+    ("controller/src/cli/api_error.rs", " cannot ", "a message of the API server"),
+    ("controller/src/cli/api_error.rs", " resource ", "a message of the API server"),
     ("controller/src/cli/drain/mod.rs", "yes", "the answer of a user"),
 ];
 

@@ -47,7 +47,8 @@ mod tests {
         assert_eq!(ListOrder::as_stored().of(0..20), sorted);
         let mut orders: Vec<Vec<u32>> = (0..50).map(|seed| ListOrder::random(seed).of(0..20)).collect();
         assert_eq!(orders[7], ListOrder::random(7).of(0..20));
-        assert!(ListOrder::random(7).after_first(0..20)[0] == 0);
+        let after_first = ListOrder::random(7).after_first(0..20);
+        assert!(after_first[0] == 0 && after_first != sorted, "{after_first:?}");
         let firsts: std::collections::BTreeSet<u32> = orders.iter().map(|order| order[0]).collect();
         assert!(firsts.len() > 10, "{firsts:?}");
         orders.iter_mut().for_each(|order| order.sort_unstable());

@@ -147,3 +147,38 @@ fn failed(plural: &str, error: &watcher::Error) -> String {
         other => format!("the watch of {plural} broke: {other}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    /// A server that refuses to watch this kind with this code, and answers everything else with an empty stream.
+    fn refuses(plural: &'static str, code: u16) -> Client {
+        let answer = move |request: Request<Body>| {
+            let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+            let (status, body) = if is_watch && request.uri().path().ends_with(plural) {
+                let message = format!("User \"u\" cannot watch resource \"{plural}\"");
+                let body = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code });
+                (code, body.to_string())
+            } else {
+                (200, String::new())
+            };
+            let response = Response::builder().status(status).body(Body::from(body.into_bytes()));
+            std::future::ready(response)
+        };
+        Client::new(tower::service_fn(answer), "default")
+    }
+
+    #[tokio::test]
+    async fn a_missing_right_to_watch_is_found_before_a_watch_has_brought_anything() {
+        for plural in [NODEENIS, ATTACHMENTS] {
+            let said = check_rights(&refuses(plural, 403)).await.unwrap_err();
+            assert!(said.contains(&format!("The missing right: watch {plural}.networking.k8s.aws. ")), "{said}");
+            assert_eq!(check_rights(&refuses(plural, 404)).await, Ok(()), "the CRD is missing");
+        }
+        assert_eq!(check_rights(&refuses("nodes", 403)).await, Ok(()));
+    }
+}
