@@ -131,7 +131,9 @@ fn is_desired_there(state: &State, at: Millis, eni: &Eni, model_eni: &ModelEni) 
         eni_attachment.slot() == slot
             && eni_attachment.instance.as_ref().is_some_and(|instance| instance.as_str() == on.instance_id)
     });
-    let place = Place { card: slot.0, index: slot.1, subnet: eni.subnet_id.clone() };
+    let (card, index) = slot;
+    // An attached ENI is in the VPC of its instance.
+    let place = Place { card, index, subnet: eni.subnet_id.clone(), is_in_other_vpc: false };
     let desired = desired_places(model, nodeeni, node, &state.subnets);
     let asks = matches!(&desired, DesiredPlaces::These(places) if places.contains(&place));
     let spec = nodeeni.spec.as_ref();
@@ -198,7 +200,8 @@ pub(super) fn is_well(state: &State, at: Millis, eni_attachment: &Attachment) ->
         return false;
     };
     let (card, index) = eni_attachment.slot();
-    let place = Place { card, index, subnet: eni_attachment.request.subnet_id.clone() };
+    let subnet = eni_attachment.request.subnet_id.clone();
+    let place = Place { card, index, subnet, is_in_other_vpc: false };
     let fits = match desired_places(model, nodeeni, node, &state.subnets) {
         DesiredPlaces::Nothing => false,
         DesiredPlaces::Unknown => true,

@@ -3,7 +3,7 @@
 use super::missing::missing;
 use crate::checker::model::{ModelAttachment, ModelNodeEni};
 use crate::checker::{Invariant, State};
-use crate::expected::{DesiredPlaces, desired_places};
+use crate::expected::{DesiredPlaces, desired_places, keeps_its_groups};
 use crate::node_selection::selects;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{is_true, types};
@@ -52,6 +52,12 @@ fn of_attachment(state: &State, model_attachment: &ModelAttachment) -> Option<St
         && status.ipv6_prefixes == current.ipv6.prefixes;
     if status.mac_address.as_deref() != Some(current.mac.as_str()) || !has_addresses {
         return Some(format!("{name} does not say the MAC and IP addresses of {}", eni.current.id));
+    }
+    let nodeeni = state.model.nodeenis.values().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid);
+    let spec = nodeeni.and_then(|nodeeni| nodeeni.spec.as_ref());
+    if spec.is_some_and(|spec| keeps_its_groups(eni, spec, &state.subnets)) {
+        let is_said = status.last_error.is_some();
+        return (!is_said).then(|| format!("{name} cannot have the groups of its NodeENI, and does not say that"));
     }
     status
         .last_error

@@ -111,8 +111,13 @@ impl NodePlanner<'_> {
                 SlotState::Settled => {}
                 SlotState::Closed(why) => self.refuse(node, nodeeni, why),
                 SlotState::Open => {
-                    claimed.insert(slot_of(&new), nodeeni.name.clone());
-                    match self.creation(node, nodeeni, spec, new) {
+                    let slot = slot_of(&new);
+                    let created = self.creation(node, nodeeni, spec, new);
+                    // A subnet of another VPC will never have an ENI here, so a younger NodeENI may have the slot.
+                    if !matches!(created, Err(UnassignedReason::SubnetInOtherVpc { .. })) {
+                        claimed.insert(slot, nodeeni.name.clone());
+                    }
+                    match created {
                         Ok(new) => {
                             progress.present += 1;
                             if new.adopts.is_none()
