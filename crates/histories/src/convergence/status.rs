@@ -4,7 +4,9 @@ use super::missing::missing;
 use crate::checker::model::{ModelAttachment, ModelNodeEni};
 use crate::checker::{Invariant, State};
 use crate::expected::{DesiredPlaces, desired_places, keeps_its_groups};
+use crate::network_cards::is_beyond_its_card;
 use crate::node_selection::selects;
+use crate::script::Placement;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
@@ -65,6 +67,18 @@ fn of_attachment(state: &State, model_attachment: &ModelAttachment) -> Option<St
         .map(|error| format!("{name} is attached and still says {}: {}", error.code, error.message))
 }
 
+/// Whether a node may be on the Outpost, and the NodeENI asks for a network card or a device index that its instance does not have. The
+/// controller says that without a lookup of the instance, which would show the Outpost.
+fn is_refused_before_a_lookup(state: &State, nodeeni: &ModelNodeEni) -> bool {
+    let has_outpost = state.subnets.iter().any(|place| place.placement == Placement::Outpost);
+    has_outpost
+        && nodeeni.spec.as_ref().is_some_and(|spec| {
+            let card = spec.network_card_index.unwrap_or(0);
+            let has_card = usize::try_from(card).is_ok_and(|card| card < state.cards.len());
+            !has_card || is_beyond_its_card(&state.cards, card, spec.device_index)
+        })
+}
+
 fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<String> {
     let status = nodeeni.object.get("status").cloned().unwrap_or_default();
     let status: NodeEniStatus = serde_json::from_value(status).unwrap_or_default();
@@ -101,7 +115,8 @@ fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<Strin
         matches!(desired, DesiredPlaces::These(places) if places.is_empty())
     });
     let without_subnet = without_subnet.count();
-    if usize::try_from(status.nodes_without_subnet).ok() != Some(without_subnet) {
+    let is_exact = !is_refused_before_a_lookup(state, nodeeni);
+    if is_exact && usize::try_from(status.nodes_without_subnet).ok() != Some(without_subnet) {
         let says = status.nodes_without_subnet;
         return Some(format!("{name} says {says} nodes have no subnet in their zone, and {without_subnet} have none"));
     }

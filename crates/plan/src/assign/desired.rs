@@ -66,7 +66,13 @@ impl<'a> NodePlanner<'a> {
             }
         };
         let vpc = self.vpc_of_groups(instance, &subnets)?;
-        let groups = self.groups(on, vpc)?;
+        let groups = match self.groups(on, vpc) {
+            // The node may be in another VPC than the subnets, or on an Outpost that has none of them.
+            Err(why) if self.input.instance.is_none() && !why.is_transient() => {
+                return Err(self.await_lookup(instance, "the EC2 lookup of the node's VPC"));
+            }
+            groups => groups?,
+        };
         let indexes = self.device_indexes(on, &subnets);
         let places: Vec<Place<'_>> = subnets
             .into_iter()

@@ -41,10 +41,16 @@ fn names_of_groups_are_resolved_in_the_nodes_vpc_whichever_subnet_is_first() {
 fn a_subnet_of_another_vpc_holds_no_slot() {
     let (older, mut younger) = (nodeeni("a", 1, &[SUBNET_B]), nodeeni("b", 1, &[SUBNET_A]));
     younger.created = at(1);
-    let assignment = world(vec![older, younger]).assign();
+    let mut world = world(vec![older, younger]);
+    let assignment = world.assign();
     let created: Vec<_> = assignment.create.iter().map(|new| new.spec.node_eni_name.as_str()).collect();
     assert_eq!(created, ["b"]);
     let refused: Vec<_> =
         assignment.refused.iter().map(|refusal| (&*refusal.nodeeni_uid, refusal.why.clone())).collect();
     assert_eq!(refused, [("uid-a", in_other_vpc())]);
+    // Another device index would not help the older one.
+    world.apply(&assignment);
+    let settled = world.assign();
+    assert!(settled.is_settled(), "{settled:?}");
+    assert_eq!(settled.refused.iter().map(|refusal| refusal.why.clone()).collect::<Vec<_>>(), [in_other_vpc()]);
 }
