@@ -256,6 +256,13 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_r
         let how = format!("{} creates {} for {node}, which can never have an ENI", change.actor, change.name);
         return state.broke(at, Invariant::NothingUnasked, how);
     }
+    if let Some(subnet) = unattachable_subnet(state, change) {
+        let how = format!(
+            "{} creates {} for {subnet}, which is in another VPC or on another Outpost",
+            change.actor, change.name
+        );
+        return state.broke(at, Invariant::NothingUnasked, how);
+    }
     let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
     let begins = change.before.is_some() && !deleting(change.before) && deleting(change.after);
     let object = change.before.filter(|_| begins).and_then(|o| serde_json::from_value::<ENIAttachment>(o.clone()).ok());
@@ -267,6 +274,17 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_r
         let how = format!("{} deletes {}, which Pod {pod} uses", change.actor, change.name);
         state.broke(at, Invariant::NothingUnasked, how);
     }
+}
+
+/// The subnet of a new ENIAttachment whose ENI EC2 never attaches: it is in another VPC than the instance, or not on its Outpost. Neither
+/// ever changes, and the controller looks both up before it creates anything.
+fn unattachable_subnet(state: &State, change: &ObjectChange<'_>) -> Option<String> {
+    let spec = change.after.filter(|_| change.before.is_none())?.get("spec")?;
+    let subnet = spec.pointer("/request/subnetID")?.as_str()?;
+    let of_instance = state.model.placements.get(spec.get("instanceID")?.as_str()?).copied().unwrap_or_default();
+    let of_subnet = state.subnets.iter().find(|place| place.id == subnet)?.placement;
+    let fits = of_subnet.is_in_vpc_of(of_instance) && of_subnet.is_on_outpost_of(of_instance);
+    (!fits).then(|| subnet.to_owned())
 }
 
 /// The Pod that has long used the ENI, if the node exists and only the node's labels can be the reason to delete the ENI.

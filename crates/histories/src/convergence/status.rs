@@ -120,7 +120,7 @@ fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<Strin
         let says = status.nodes_without_subnet;
         return Some(format!("{name} says {says} nodes have no subnet in their zone, and {without_subnet} have none"));
     }
-    if without_subnet > 0 && is_true(&status.conditions, types::ZONES_COVERED) {
+    if is_exact && without_subnet > 0 && is_true(&status.conditions, types::ZONES_COVERED) {
         return Some(format!("{name} says ZonesCovered, and {without_subnet} nodes have no subnet in their zone"));
     }
     let unsupported = state.model.nodes.values().filter(|node| node.is_unsupported && matches(&node.labels)).count();
