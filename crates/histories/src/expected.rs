@@ -4,7 +4,7 @@ use crate::checker::model::{Model, ModelEni, ModelNode, ModelNodeEni};
 use crate::environment::zone;
 use crate::highest_free_places::kept_indexes;
 use crate::node_selection::selects;
-use crate::script::SubnetPlace;
+use crate::script::{Placement, SubnetPlace};
 use multi_eni_api::{DeviceIndexPolicy, NodeEniSpec};
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ mod groups;
 mod places;
 mod subnet_terms;
 
-pub use groups::groups;
+pub use groups::{asks_for_foreign_groups, groups};
 pub use places::{DesiredPlaces, Place};
 
 /// The places that a NodeENI asks for on a Node.
@@ -41,21 +41,23 @@ pub fn desired_places(
         listed.extend(subnets.iter().find(|place| place.id == *id));
     }
     for name in spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten()) {
-        let mut named: Vec<&SubnetPlace> = subnets.iter().filter(|place| place.shown_name() == Some(name)).collect();
+        // A name stands for subnets of the node's VPC only.
+        let is_named = |place: &&SubnetPlace| place.shown_name() == Some(name) && is_in_vpc(node, place);
+        let mut named: Vec<&SubnetPlace> = subnets.iter().filter(is_named).collect();
         named.sort_by(|a, b| a.id.cmp(&b.id));
-        let here = named.iter().filter(|place| zone(&place.zone) == node.zone).count();
+        let here = named.iter().filter(|place| is_near(node, place)).count();
         if here > 1 {
             return DesiredPlaces::Unknown;
         }
         listed.extend(named);
     }
-    listed.retain(|place| zone(&place.zone) == node.zone);
-    let has_unknown = has_unknown_subnet(Some(spec), subnets);
+    listed.retain(|place| is_near(node, place));
+    let has_unknown = has_unknown_subnet(Some(spec), node, subnets);
     if has_unknown && listed.is_empty() {
         return DesiredPlaces::Unknown;
     }
     // The controller resolves no security groups for a node in whose zone the NodeENI has no subnet.
-    if !listed.is_empty() && groups(spec).is_none() {
+    if !listed.is_empty() && groups(spec, node.placement).is_none() {
         return DesiredPlaces::Unknown;
     }
     let mut places: Vec<Place> = Vec::new();
@@ -72,7 +74,7 @@ pub fn desired_places(
             // An ENI that was adopted from upstream keeps its place.
             let pinned = model.pinned(&nodeeni.uid, &node.instance, &place.id);
             let (card, index) = pinned.unwrap_or((card, index));
-            places.push(Place { card, index, subnet: place.id.clone() });
+            places.push(Place { card, index, subnet: place.id.clone(), is_in_other_vpc: !is_in_vpc(node, place) });
         }
     }
     // An entry that EC2 does not know may stand for an ENI that exists. Such a node stays as it is.
@@ -85,8 +87,19 @@ pub fn desired_places(
     DesiredPlaces::These(places)
 }
 
-/// Whether the list of subnets has an entry that stands for no subnet.
-pub fn has_unknown_subnet(spec: Option<&NodeEniSpec>, subnets: &[SubnetPlace]) -> bool {
+/// Whether an ENI of the subnet can be attached to the node by zone and Outpost. EC2 attaches an ENI of an Outpost's subnet only on that
+/// Outpost, and an ENI of the Region only in the Region.
+fn is_near(node: &ModelNode, place: &SubnetPlace) -> bool {
+    zone(&place.zone) == node.zone && place.placement.is_on_outpost_of(node.placement)
+}
+
+/// Whether the subnet is in the VPC of the node's instance.
+fn is_in_vpc(node: &ModelNode, place: &SubnetPlace) -> bool {
+    place.placement.is_in_vpc_of(node.placement)
+}
+
+/// Whether the list of subnets has an entry that stands for no subnet: an ID of none, or a name that no subnet of the node's VPC has.
+pub fn has_unknown_subnet(spec: Option<&NodeEniSpec>, node: &ModelNode, subnets: &[SubnetPlace]) -> bool {
     let Some(spec) = spec else { return false };
     if let Some(terms) = &spec.subnet_selector_terms {
         return subnet_terms::has_unknown(terms, subnets);
@@ -94,7 +107,7 @@ pub fn has_unknown_subnet(spec: Option<&NodeEniSpec>, subnets: &[SubnetPlace]) -
     let mut ids = spec.subnet_id.iter().chain(spec.subnet_ids.iter().flatten());
     let mut names = spec.subnet_name.iter().chain(spec.subnet_names.iter().flatten());
     ids.any(|id| !subnets.iter().any(|place| place.id == *id))
-        || names.any(|name| !subnets.iter().any(|place| place.shown_name() == Some(name)))
+        || names.any(|name| !subnets.iter().any(|place| place.shown_name() == Some(name) && is_in_vpc(node, place)))
 }
 
 /// How many private IPv4 addresses an ENI of this spec has in a subnet. In an IPv6-only subnet it has none.
@@ -108,13 +121,14 @@ pub fn ipv4_addresses(spec: &NodeEniSpec, subnet: &str, subnets: &[SubnetPlace])
 /// A slot of an instance: instance, network card, device index.
 pub type Slot = (String, i32, i32);
 
-/// All slots that any NodeENI asks for, each with the names of those NodeENIs and the subnet that each one asks for there.
+/// All slots in which any NodeENI asks for an ENI that can be attached, each with the names of those NodeENIs and the subnet that each
+/// one asks for there.
 pub fn slots(model: &Model, subnets: &[SubnetPlace]) -> BTreeMap<Slot, Vec<(String, String)>> {
     let mut slots: BTreeMap<Slot, Vec<(String, String)>> = BTreeMap::new();
     for node in model.nodes.values() {
         for (name, nodeeni) in &model.nodeenis {
             let DesiredPlaces::These(places) = desired_places(model, nodeeni, node, subnets) else { continue };
-            for place in places {
+            for place in places.into_iter().filter(|place| !place.is_in_other_vpc) {
                 let slot = (node.instance.clone(), place.card, place.index);
                 slots.entry(slot).or_default().push((name.clone(), place.subnet));
             }
@@ -123,16 +137,32 @@ pub fn slots(model: &Model, subnets: &[SubnetPlace]) -> BTreeMap<Slot, Vec<(Stri
     slots
 }
 
+/// Where in the account an ENI is, by its subnet.
+pub fn placement_of(eni: &ModelEni, subnets: &[SubnetPlace]) -> Placement {
+    subnets.iter().find(|place| eni.current.is_in(&place.id)).map_or(Placement::Region, |place| place.placement)
+}
+
 /// What of an attached ENI differs from its NodeENI and can be changed in place.
-pub fn differs(eni: &ModelEni, spec: &NodeEniSpec) -> Option<String> {
+pub fn differs(eni: &ModelEni, spec: &NodeEniSpec, subnets: &[SubnetPlace]) -> Option<String> {
+    groups_differ(eni, spec, subnets).or_else(|| differs_besides_groups(eni, spec))
+}
+
+/// How the groups of an ENI differ from those that its NodeENI names.
+fn groups_differ(eni: &ModelEni, spec: &NodeEniSpec, subnets: &[SubnetPlace]) -> Option<String> {
+    let desired = groups(spec, placement_of(eni, subnets)).filter(|groups| !groups.is_empty())?;
+    let mut current: Vec<String> = eni.current.groups.iter().map(ToString::to_string).collect();
+    current.sort();
+    (current != desired).then(|| format!("its groups are {current:?}, not {desired:?}"))
+}
+
+/// Whether EC2 refuses the groups of the NodeENI for an ENI that has others: one of them is in another VPC.
+pub fn keeps_its_groups(eni: &ModelEni, spec: &NodeEniSpec, subnets: &[SubnetPlace]) -> bool {
+    asks_for_foreign_groups(spec, placement_of(eni, subnets)) && groups_differ(eni, spec, subnets).is_some()
+}
+
+/// What else of an attached ENI differs from its NodeENI and can be changed in place.
+pub fn differs_besides_groups(eni: &ModelEni, spec: &NodeEniSpec) -> Option<String> {
     let current = &eni.current;
-    if let Some(desired) = groups(spec).filter(|groups| !groups.is_empty()) {
-        let mut current_groups: Vec<String> = current.groups.iter().map(ToString::to_string).collect();
-        current_groups.sort();
-        if current_groups != desired {
-            return Some(format!("its groups are {current_groups:?}, not {desired:?}"));
-        }
-    }
     if let Some(description) =
         spec.description.as_ref().filter(|text| !text.is_empty() && **text != current.description)
     {

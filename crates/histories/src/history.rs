@@ -314,6 +314,7 @@ impl<'a> History<'a> {
             let waits = convergence::idle::Waits {
                 crowded: convergence::crowded(&state),
                 refused: convergence::refused(&state),
+                kept_groups: convergence::kept_groups(&state),
                 full: convergence::full_subnets(&state),
                 names: convergence::kinds_of_names(&state),
             };

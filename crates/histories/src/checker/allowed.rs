@@ -131,7 +131,9 @@ fn is_desired_there(state: &State, at: Millis, eni: &Eni, model_eni: &ModelEni) 
         eni_attachment.slot() == slot
             && eni_attachment.instance.as_ref().is_some_and(|instance| instance.as_str() == on.instance_id)
     });
-    let place = Place { card: slot.0, index: slot.1, subnet: eni.subnet_id.clone() };
+    let (card, index) = slot;
+    // An attached ENI is in the VPC of its instance.
+    let place = Place { card, index, subnet: eni.subnet_id.clone(), is_in_other_vpc: false };
     let desired = desired_places(model, nodeeni, node, &state.subnets);
     let asks = matches!(&desired, DesiredPlaces::These(places) if places.contains(&place));
     let spec = nodeeni.spec.as_ref();
@@ -198,7 +200,8 @@ pub(super) fn is_well(state: &State, at: Millis, eni_attachment: &Attachment) ->
         return false;
     };
     let (card, index) = eni_attachment.slot();
-    let place = Place { card, index, subnet: eni_attachment.request.subnet_id.clone() };
+    let subnet = eni_attachment.request.subnet_id.clone();
+    let place = Place { card, index, subnet, is_in_other_vpc: false };
     let fits = match desired_places(model, nodeeni, node, &state.subnets) {
         DesiredPlaces::Nothing => false,
         DesiredPlaces::Unknown => true,
@@ -253,6 +256,13 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_r
         let how = format!("{} creates {} for {node}, which can never have an ENI", change.actor, change.name);
         return state.broke(at, Invariant::NothingUnasked, how);
     }
+    if let Some(subnet) = unattachable_subnet(state, change) {
+        let how = format!(
+            "{} creates {} for {subnet}, which is in another VPC or on another Outpost",
+            change.actor, change.name
+        );
+        return state.broke(at, Invariant::NothingUnasked, how);
+    }
     let deleting = |object: Option<&Value>| object.is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
     let begins = change.before.is_some() && !deleting(change.before) && deleting(change.after);
     let object = change.before.filter(|_| begins).and_then(|o| serde_json::from_value::<ENIAttachment>(o.clone()).ok());
@@ -264,6 +274,17 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_r
         let how = format!("{} deletes {}, which Pod {pod} uses", change.actor, change.name);
         state.broke(at, Invariant::NothingUnasked, how);
     }
+}
+
+/// The subnet of a new ENIAttachment whose ENI EC2 never attaches: it is in another VPC than the instance, or not on its Outpost. Neither
+/// ever changes, and the controller looks both up before it creates anything.
+fn unattachable_subnet(state: &State, change: &ObjectChange<'_>) -> Option<String> {
+    let spec = change.after.filter(|_| change.before.is_none())?.get("spec")?;
+    let subnet = spec.pointer("/request/subnetID")?.as_str()?;
+    let of_instance = state.model.placements.get(spec.get("instanceID")?.as_str()?).copied().unwrap_or_default();
+    let of_subnet = state.subnets.iter().find(|place| place.id == subnet)?.placement;
+    let fits = of_subnet.is_in_vpc_of(of_instance) && of_subnet.is_on_outpost_of(of_instance);
+    (!fits).then(|| subnet.to_owned())
 }
 
 /// The Pod that has long used the ENI, if the node exists and only the node's labels can be the reason to delete the ENI.

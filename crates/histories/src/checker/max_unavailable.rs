@@ -122,7 +122,9 @@ pub fn settle(state: &mut State) {
         nodeeni.zip(model.nodes.get(node)).is_some_and(|(nodeeni, node)| {
             let desired = places_on(model, subnets, nodeeni, node);
             let is_possible = |place: &&Place| {
-                !is_anothers(model, uid, &node.instance, place) && !has_no_room(model, cards, &node.instance, place)
+                !place.is_in_other_vpc
+                    && !is_anothers(model, uid, &node.instance, place)
+                    && !has_no_room(model, cards, &node.instance, place)
             };
             let possible = desired.iter().filter(is_possible).count();
             there(model, uid, &node.instance, "").count() < possible.min(away.had)

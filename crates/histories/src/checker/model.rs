@@ -8,7 +8,7 @@ pub use objects::{ModelAttachment, ModelEni, ModelNode, ModelNodeEni};
 use super::bound_devices::is_bound;
 use super::eni_change_event::EniChange;
 use crate::environment::{COMPUTE_TYPE_LABEL, POD_ANNOTATION};
-use crate::script::Millis;
+use crate::script::{Millis, Placement};
 use multi_eni_api::ENIAttachment;
 use multi_eni_api::ids::EniId;
 use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER, TAG_NODEENI_UID};
@@ -45,6 +45,8 @@ pub struct Model {
     pub torn: BTreeMap<String, (Millis, Attachment)>,
     /// By ID: when something other than a replica last changed an instance's interfaces.
     pub instances_changed: BTreeMap<String, Millis>,
+    /// By ID: where in the account an instance is, unless it is in the first VPC and the Region.
+    pub placements: BTreeMap<String, Placement>,
 }
 
 impl Model {
@@ -144,9 +146,11 @@ impl Model {
 
     /// Follows a Node.
     pub fn node(&mut self, at: Millis, name: &str, after: Option<&Value>) {
+        let instance = |object| text(object, "/spec/providerID").rsplit('/').next().unwrap_or_default();
         let node = after.map(|object| ModelNode {
             labels: read(object, "/metadata/labels").unwrap_or_default(),
-            instance: text(object, "/spec/providerID").rsplit('/').next().unwrap_or_default().to_owned(),
+            instance: instance(object).to_owned(),
+            placement: self.placements.get(instance(object)).copied().unwrap_or_default(),
             // The zone comes from the providerID, because anyone can change the label.
             zone: text(object, "/spec/providerID").rsplit('/').nth(1).unwrap_or_default().to_owned(),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),

@@ -66,7 +66,8 @@ pub fn check(state: &mut State, at: Millis) {
                 .filter(|nodeeni| nodeeni.uid == attachment.nodeeni_uid)?;
             let eni = state.model.in_place(attachment);
             // The ENI is as the NodeENI asks, whether the controller received the answer to its change or not.
-            let is_as_asked = eni.zip(nodeeni.spec.as_ref()).is_some_and(|(eni, spec)| differs(eni, spec).is_none());
+            let is_as_asked =
+                eni.zip(nodeeni.spec.as_ref()).is_some_and(|(eni, spec)| differs(eni, spec, &state.subnets).is_none());
             let place = attached(state, attachment);
             let in_place = InPlace { is_attached: eni.is_some(), is_as_asked };
             let standing = state.refusals.standing(at, attachment, place, in_place)?;

@@ -13,7 +13,7 @@ use super::removal_history::RemovalHistories;
 use super::tainted_nodes::StartupTaints;
 use super::trace::{Detail, Trace};
 use super::unavailable_nodes::Rollouts;
-use crate::script::{Millis, Operation, Script, SubnetPlace};
+use crate::script::{Millis, Operation, Placement, Script, SubnetPlace};
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::observed::Cluster;
 use multi_eni_sim::ec2::catalog;
@@ -114,7 +114,7 @@ impl State {
             clocks_differ: 2000 + steps,
             lag: setting.lag,
             pods_known: setting.waits_for_pods.then(|| MAX_WATCH_STALENESS + outages::blind_for(script)),
-            model: Model::default(),
+            model: Model { placements: placements(script), ..Model::default() },
             trace: Trace::new(detail),
             leases: Leases::default(),
             breach: None,
@@ -203,4 +203,20 @@ impl State {
         }
         due
     }
+}
+
+/// Where in the account the instances are that the script starts, except for the first VPC in the Region.
+fn placements(script: &Script) -> BTreeMap<String, Placement> {
+    let placed = script.events.iter().filter_map(|event| match &event.operation {
+        Operation::Join { instance, placement, .. } | Operation::JoinManaged { instance, placement, .. } => {
+            Some((instance.clone(), *placement))
+        }
+        _ => None,
+    });
+    // An instance stays where its first Node has started it.
+    let mut placements = BTreeMap::new();
+    for (instance, placement) in placed {
+        placements.entry(instance).or_insert(placement);
+    }
+    placements
 }

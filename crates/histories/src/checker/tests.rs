@@ -15,7 +15,7 @@ use super::max_staleness::MAX_STALENESS;
 use super::state::State;
 use super::trace::Detail;
 use crate::environment::zone;
-use crate::script::{Faults, Millis, Script, Setting, SubnetPlace};
+use crate::script::{Faults, Millis, Placement, Script, Setting, SubnetPlace};
 use jiff::Timestamp;
 use multi_eni_api::names::{
     ENIATTACHMENT_FINALIZER, GROUP, NODEENI_FINALIZER, TAG_ATTACHMENT_UID, TAG_CLUSTER, client_token,
@@ -202,7 +202,8 @@ fn only_the_first_violation_counts() {
 /// A subnet of zone a, without a name.
 fn subnet_place(id: &str) -> SubnetPlace {
     let (id, zone) = (id.to_owned(), "a".to_owned());
-    SubnetPlace { id, zone, name: None, pool: None, tiny: false, ipv6_only: false, shared: false }
+    let placement = Placement::Region;
+    SubnetPlace { id, zone, name: None, pool: None, tiny: false, ipv6_only: false, shared: false, placement }
 }
 
 /// An ENIAttachment, as a replica creates it.

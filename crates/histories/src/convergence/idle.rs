@@ -10,6 +10,8 @@ pub struct Waits {
     pub crowded: usize,
     /// How many ENIs EC2 never creates. The controller tries each one every ten minutes.
     pub refused: usize,
+    /// How many ENIs keep their groups, because EC2 refuses others. The controller tries each one every ten minutes.
+    pub kept_groups: usize,
     /// How many full subnets ENIs wait for. The controller describes each one every two minutes.
     pub full: usize,
     /// How many of the kinds of names are in use. The controller looks up each kind every three minutes.
@@ -20,16 +22,19 @@ pub struct Waits {
 ///
 /// `resync_pages`: how many pages one resync has.
 pub fn problem(activity: &Activity, minutes: u64, resync_pages: u64, waits: &Waits) -> Option<String> {
-    let Waits { crowded, refused, full, names } = *waits;
+    let Waits { crowded, refused, kept_groups, full, names } = *waits;
     let tries = |enis: usize| usize::try_from(minutes / 10 + 1).unwrap_or(usize::MAX).saturating_mul(enis);
     let of = |what: &str| activity.mutations.iter().filter(|call| *call == what).count();
     let (attaches, creates) = (of("AttachNetworkInterface"), of("CreateNetworkInterface"));
-    let is_excused =
-        attaches <= tries(crowded) && creates <= tries(refused) && attaches + creates == activity.mutations.len();
+    let changes = of("ModifyNetworkInterfaceAttribute");
+    let is_excused = attaches <= tries(crowded)
+        && creates <= tries(refused)
+        && changes <= tries(kept_groups)
+        && attaches + creates + changes == activity.mutations.len();
     if let Some(call) = activity.mutations.first().filter(|_| !is_excused) {
         return Some(format!("{} calls that change EC2, the first is {call}", activity.mutations.len()));
     }
-    let is_excused = activity.writes.len() <= tries(crowded + refused)
+    let is_excused = activity.writes.len() <= tries(crowded + refused + kept_groups)
         && activity.writes.iter().all(|write| write.starts_with("patch eniattachments"));
     if let Some(write) = activity.writes.first().filter(|_| !is_excused) {
         return Some(format!("{} writes to the API server, the first is {write}", activity.writes.len()));

@@ -16,6 +16,8 @@ mod status;
 mod taints;
 
 use crate::checker::{Invariant, State};
+use crate::expected::keeps_its_groups;
+use multi_eni_plan::attachment::Attachment;
 use std::collections::BTreeSet;
 
 /// The problems; empty if there are none. Statuses are checked only when EC2 is as the specs ask.
@@ -46,6 +48,18 @@ pub fn refused(state: &State) -> usize {
         .filter(|attachment| state.model.in_place(attachment).is_none())
         .filter(|attachment| room::is_refused_for_good(state, attachment))
         .count()
+}
+
+/// How many attached ENIs keep their groups, because EC2 refuses those that their NodeENI names.
+pub fn kept_groups(state: &State) -> usize {
+    let attachments = state.model.attachments.values().map(|attachment| &attachment.attachment);
+    let keeps = |attachment: &&Attachment| {
+        let nodeeni = state.model.nodeenis.values().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid);
+        let spec = nodeeni.and_then(|nodeeni| nodeeni.spec.as_ref());
+        let eni = state.model.in_place(attachment);
+        eni.zip(spec).is_some_and(|(eni, spec)| keeps_its_groups(eni, spec, &state.subnets))
+    };
+    attachments.filter(keeps).count()
 }
 
 /// How many full subnets ENIs wait for.

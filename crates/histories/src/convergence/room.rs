@@ -3,7 +3,7 @@
 use super::occupants::is_for;
 use crate::checker::State;
 use crate::checker::model::ModelEni;
-use crate::expected::Slot;
+use crate::expected::{Slot, asks_for_foreign_groups};
 use crate::network_cards::is_beyond_its_card;
 use multi_eni_api::NodeEniSpec;
 use multi_eni_plan::attachment::Attachment;
@@ -58,11 +58,14 @@ fn asks_for_ipv4(spec: &NodeEniSpec) -> bool {
     spec.private_ip_count.is_some_and(|count| count > 1) || spec.ipv4_prefix_count.is_some_and(|count| count > 0)
 }
 
-/// Whether EC2 refuses each Create for an ENIAttachment, because it asks for IPv4 addresses in an IPv6-only subnet.
+/// Whether EC2 refuses each Create for an ENIAttachment, because it asks for IPv4 addresses in an IPv6-only subnet, or for a group of
+/// another VPC.
 pub(super) fn is_refused_for_good(state: &State, attachment: &Attachment) -> bool {
     let spec = state.model.nodeenis.get(&attachment.nodeeni).and_then(|nodeeni| nodeeni.spec.as_ref());
-    let is_ipv6_only = |subnet: &str| state.subnets.iter().any(|place| place.id == subnet && place.ipv6_only);
-    spec.is_some_and(asks_for_ipv4) && is_ipv6_only(&attachment.request.subnet_id)
+    let place = state.subnets.iter().find(|place| place.id == attachment.request.subnet_id);
+    spec.zip(place).is_some_and(|(spec, place)| {
+        place.ipv6_only && asks_for_ipv4(spec) || asks_for_foreign_groups(spec, place.placement)
+    })
 }
 
 /// How many IPv4 prefixes an ENI has, by its ENIAttachment's request.

@@ -2,7 +2,7 @@
 //! other ENIs. Where no controller could reach that state, for example in a full subnet (`room.rs`), the check allows what is there.
 
 use super::occupants::{has_any_on, is_for, occupant};
-use super::room::{is_crowded, lacks_a_place, lacks_addresses};
+use super::room::{is_crowded, is_refused_for_good, lacks_a_place, lacks_addresses};
 use super::stalled_rollouts::{lacks_one_of, stalled};
 use crate::checker::model::{ModelEni, ModelNode};
 use crate::checker::{Invariant, State};
@@ -33,7 +33,12 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
                 .map(|attachment| &attachment.attachment)
                 .find(|attachment| attachment.slot() == (slot.1, slot.2) && is_for(attachment, instance));
             // Its NodeENI's places may also be unknown. The controller then removes nothing.
-            if holder.is_some_and(|attachment| is_unknown(state, attachment) || lacks_addresses(state, attachment)) {
+            let is_excused = |attachment: &Attachment| {
+                is_unknown(state, attachment)
+                    || lacks_addresses(state, attachment)
+                    || is_refused_for_good(state, attachment)
+            };
+            if holder.is_some_and(is_excused) {
                 continue;
             }
             // An ENI without an ENIAttachment may also be stuck in the slot. The places of its NodeENI are unknown, so it stays.
@@ -84,12 +89,12 @@ pub(super) fn problems(state: &State) -> Vec<Problem> {
             continue;
         };
         let spec = model.nodeenis.get(name).and_then(|nodeeni| nodeeni.spec.as_ref());
-        if let Some(how) = spec.and_then(|spec| expected::differs(eni, spec)) {
+        if let Some(how) = spec.and_then(|spec| differs(state, eni, spec)) {
             say(format!("{} of {name}: {how}", eni.current.id));
         }
         let stays = attachment.adopted.is_some()
             || stalled.contains(&attachment.nodeeni_uid)
-            || has_index_beyond_its_card(state, &attachment.nodeeni_uid, instance);
+            || has_impossible_place(state, &attachment.nodeeni_uid, instance);
         if let Some(how) = spec.filter(|_| !stays).and_then(|spec| has_other_addresses(state, eni, attachment, spec)) {
             say(format!("{} of {name}: {how}", eni.current.id));
         }
@@ -142,14 +147,25 @@ fn may_be_desired(state: &State, eni: &ModelEni) -> bool {
         .is_some_and(|(nodeeni, node)| desired_places(model, nodeeni, node, &state.subnets) == DesiredPlaces::Unknown)
 }
 
-/// Whether a NodeENI asks for a device index beyond its network card on an instance. No ENI of the NodeENI there is replaced then.
-fn has_index_beyond_its_card(state: &State, uid: &str, instance: &str) -> bool {
+/// What of an attached ENI differs from its NodeENI and can be repaired. EC2 refuses groups of another VPC.
+fn differs(state: &State, eni: &ModelEni, spec: &NodeEniSpec) -> Option<String> {
+    if expected::keeps_its_groups(eni, spec, &state.subnets) {
+        return expected::differs_besides_groups(eni, spec);
+    }
+    expected::differs(eni, spec, &state.subnets)
+}
+
+/// Whether a NodeENI asks for a place on an instance that never works: a device index beyond its network card, or a subnet of another
+/// VPC. No ENI of the NodeENI there is replaced then.
+fn has_impossible_place(state: &State, uid: &str, instance: &str) -> bool {
     let model = &state.model;
     let nodeeni = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid);
     let node = model.nodes.values().find(|node| node.instance == instance);
     let desired = nodeeni.zip(node).map(|(nodeeni, node)| desired_places(model, nodeeni, node, &state.subnets));
     let places = desired.map(DesiredPlaces::places).unwrap_or_default();
-    places.iter().any(|place| is_beyond_its_card(&state.cards, place.card, place.index))
+    let is_impossible =
+        |place: &Place| place.is_in_other_vpc || is_beyond_its_card(&state.cards, place.card, place.index);
+    places.iter().any(is_impossible)
 }
 
 fn names(contenders: &[(String, String)]) -> String {

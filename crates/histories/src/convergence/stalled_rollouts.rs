@@ -1,7 +1,7 @@
 //! Which rollouts cannot go on, because they wait for nodes whose ENIs no controller can bring. Outdated ENIs may stay there.
 
 use super::occupants::{has_any_on, is_for, is_of, occupant};
-use super::room::{is_crowded, lacks_a_place, lacks_addresses};
+use super::room::{is_crowded, is_refused_for_good, lacks_a_place, lacks_addresses};
 use crate::checker::model::ModelNode;
 use crate::checker::{State, most_unavailable};
 use crate::expected::{DesiredPlaces, Place, desired_places};
@@ -31,7 +31,9 @@ fn is_stalled(state: &State, uid: &str) -> bool {
         .map(|attachment| &attachment.attachment)
         .filter(|attachment| attachment.nodeeni_uid == uid);
     let stuck = mine.filter(|attachment| model.in_place(attachment).is_none());
-    let stuck = stuck.filter(|attachment| lacks_addresses(state, attachment) || lacks_a_place(state, attachment));
+    let stuck = stuck.filter(|attachment| {
+        lacks_addresses(state, attachment) || lacks_a_place(state, attachment) || is_refused_for_good(state, attachment)
+    });
     let nodes = stuck.map(|attachment| attachment.node.as_str()).chain(kept_out(state, uid));
     nodes.collect::<BTreeSet<_>>().len() >= most
 }
@@ -57,7 +59,7 @@ fn kept_out<'a>(state: &'a State, uid: &str) -> Vec<&'a str> {
     model.nodes.iter().filter(|(_, node)| is_kept_out(node)).map(|(name, _)| name.as_str()).collect()
 }
 
-/// Whether one of these places is taken by another ENI, or full.
+/// Whether one of these places is taken by another ENI, or full, or in another VPC.
 pub(super) fn lacks_one_of(state: &State, uid: &str, instance: &str, places: &[Place]) -> bool {
     places.iter().any(|place| {
         let slot = (instance.to_owned(), place.card, place.index);
@@ -67,6 +69,6 @@ pub(super) fn lacks_one_of(state: &State, uid: &str, instance: &str, places: &[P
                 && is_for(attachment, instance)
         });
         let taken = occupant(state, &slot).map_or_else(|| is_crowded(state, &slot), |eni| !is_of(state, eni, uid));
-        taken || anothers
+        taken || anothers || place.is_in_other_vpc
     })
 }

@@ -3,8 +3,10 @@
 use super::missing::missing;
 use crate::checker::model::{ModelAttachment, ModelNodeEni};
 use crate::checker::{Invariant, State};
-use crate::expected::{DesiredPlaces, desired_places};
+use crate::expected::{DesiredPlaces, desired_places, keeps_its_groups};
+use crate::network_cards::is_beyond_its_card;
 use crate::node_selection::selects;
+use crate::script::Placement;
 use multi_eni_api::NodeEniStatus;
 use multi_eni_api::conditions::{is_true, types};
 use multi_eni_api::eniattachment::Phase;
@@ -53,10 +55,28 @@ fn of_attachment(state: &State, model_attachment: &ModelAttachment) -> Option<St
     if status.mac_address.as_deref() != Some(current.mac.as_str()) || !has_addresses {
         return Some(format!("{name} does not say the MAC and IP addresses of {}", eni.current.id));
     }
+    let nodeeni = state.model.nodeenis.values().find(|nodeeni| nodeeni.uid == attachment.nodeeni_uid);
+    let spec = nodeeni.and_then(|nodeeni| nodeeni.spec.as_ref());
+    if spec.is_some_and(|spec| keeps_its_groups(eni, spec, &state.subnets)) {
+        let is_said = status.last_error.is_some();
+        return (!is_said).then(|| format!("{name} cannot have the groups of its NodeENI, and does not say that"));
+    }
     status
         .last_error
         .as_ref()
         .map(|error| format!("{name} is attached and still says {}: {}", error.code, error.message))
+}
+
+/// Whether a node may be on the Outpost, and the NodeENI asks for a network card or a device index that its instance does not have. The
+/// controller says that without a lookup of the instance, which would show the Outpost.
+fn is_refused_before_a_lookup(state: &State, nodeeni: &ModelNodeEni) -> bool {
+    let has_outpost = state.subnets.iter().any(|place| place.placement == Placement::Outpost);
+    has_outpost
+        && nodeeni.spec.as_ref().is_some_and(|spec| {
+            let card = spec.network_card_index.unwrap_or(0);
+            let has_card = usize::try_from(card).is_ok_and(|card| card < state.cards.len());
+            !has_card || is_beyond_its_card(&state.cards, card, spec.device_index)
+        })
 }
 
 fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<String> {
@@ -95,11 +115,12 @@ fn of_nodeeni(state: &State, name: &str, nodeeni: &ModelNodeEni) -> Option<Strin
         matches!(desired, DesiredPlaces::These(places) if places.is_empty())
     });
     let without_subnet = without_subnet.count();
-    if usize::try_from(status.nodes_without_subnet).ok() != Some(without_subnet) {
+    let is_exact = !is_refused_before_a_lookup(state, nodeeni);
+    if is_exact && usize::try_from(status.nodes_without_subnet).ok() != Some(without_subnet) {
         let says = status.nodes_without_subnet;
         return Some(format!("{name} says {says} nodes have no subnet in their zone, and {without_subnet} have none"));
     }
-    if without_subnet > 0 && is_true(&status.conditions, types::ZONES_COVERED) {
+    if is_exact && without_subnet > 0 && is_true(&status.conditions, types::ZONES_COVERED) {
         return Some(format!("{name} says ZonesCovered, and {without_subnet} nodes have no subnet in their zone"));
     }
     let unsupported = state.model.nodes.values().filter(|node| node.is_unsupported && matches(&node.labels)).count();

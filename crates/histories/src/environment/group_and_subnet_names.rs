@@ -2,7 +2,7 @@
 //! name gets its first meaning again.
 
 use super::Environment;
-use super::ec2_setup::{GROUPS, VPC, group, group_name, tag_group};
+use super::ec2_setup::{GROUPS, add_group, all_groups, group, group_name, vpc_of_group};
 use super::operation_result::OperationResult;
 use crate::script::SubnetPlace;
 
@@ -10,10 +10,9 @@ impl Environment {
     /// Deletes a security group and creates one with the same name.
     pub(super) fn remake_group(&self, number: u64) -> OperationResult {
         let name = group_name(number);
-        let (old, new) = (self.group_named(&name).ok_or("there is no such group")?, self.unused_group());
+        let (old, new) = (self.current_group(number).ok_or("there is no such group")?, self.unused_group());
         self.ec2.remove_place(&old);
-        self.ec2.add_security_group(&new, VPC, &name);
-        tag_group(&self.ec2, number, &new)?;
+        add_group(&self.ec2, number, &new)?;
         Ok(format!("security group {name} is deleted and created again: {old} becomes {new}"))
     }
 
@@ -23,8 +22,11 @@ impl Environment {
         Ok(format!("{subnet} is named {name:?}"))
     }
 
-    fn group_named(&self, name: &str) -> Option<String> {
-        self.ec2.snapshot().groups.into_values().find(|group| group.name == name).map(|group| group.id)
+    /// The ID of the group that has the name of the nth group now.
+    fn current_group(&self, number: u64) -> Option<String> {
+        let (name, vpc) = (group_name(number), vpc_of_group(number));
+        let mut all = self.ec2.snapshot().groups.into_values();
+        all.find(|group| group.name == name && group.vpc_id == vpc).map(|group| group.id)
     }
 
     /// An ID that no group has had: the next number after the account's groups.
@@ -36,15 +38,14 @@ impl Environment {
 
     /// Gives every name its first meaning again.
     pub(super) fn put_names_back(&self, subnets: &[SubnetPlace]) -> Result<(), String> {
-        for number in 1..=GROUPS {
-            let (id, name) = (group(number), group_name(number));
-            match self.group_named(&name) {
+        for number in all_groups(subnets) {
+            let id = group(number);
+            match self.current_group(number) {
                 Some(now) if now == id => continue,
                 Some(now) => self.ec2.remove_place(&now),
                 None => {}
             }
-            self.ec2.add_security_group(&id, VPC, &name);
-            tag_group(&self.ec2, number, &id)?;
+            add_group(&self.ec2, number, &id)?;
         }
         let snapshot = self.ec2.snapshot();
         for place in subnets {

@@ -7,7 +7,7 @@ use super::ec2_setup::{node_subnet, zone};
 use super::node_agents::boot_id;
 use super::operation_result::OperationResult;
 use super::taints::taints_of;
-use crate::script::UnsupportedKind;
+use crate::script::{Placement, UnsupportedKind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ const LATER_PROVIDER_ID: &str = "example.com/provider-id";
 pub(super) struct NewNode<'a> {
     pub node: &'a str,
     pub instance: &'a str,
-    /// `a`, `b` or `xyz`.
-    pub zone_letter: &'a str,
+    /// `a`, `b` or `xyz`, and where in the account its instance is.
+    pub place: (&'a str, Placement),
     pub labels: &'a BTreeMap<String, String>,
     /// Whether the cloud provider has not initialized the Node.
     pub bare: bool,
@@ -47,10 +47,10 @@ pub(super) fn later_provider_id(node: &Value) -> Option<&str> {
 
 impl Environment {
     pub(super) async fn join(&self, client: &ApiClient, new: &NewNode<'_>) -> OperationResult {
-        let NewNode { node, instance, zone_letter, labels, bare } = *new;
+        let NewNode { node, instance, place: (zone_letter, _), labels, bare } = *new;
         if !self.ec2.snapshot().instances.contains_key(instance) {
             self.ec2
-                .run_instance(instance, &self.instance_type, node_subnet(zone_letter)?)
+                .run_instance(instance, &self.instance_type, &node_subnet(new.place)?)
                 .map_err(|error| error.to_string())?;
         }
         let zone = zone(zone_letter);
@@ -116,7 +116,7 @@ impl Environment {
             return Err(format!("{} exists already", new.instance));
         }
         self.ec2
-            .run_instance(new.instance, &self.instance_type, node_subnet(new.zone_letter)?)
+            .run_instance(new.instance, &self.instance_type, &node_subnet(new.place)?)
             .map_err(|error| error.to_string())?;
         let enis: Vec<String> =
             self.ec2.snapshot().attached_to(new.instance).values().map(|eni| eni.id.clone()).collect();

@@ -19,7 +19,7 @@ mod vpc_cni;
 
 pub use api_client::{ApiClient, NODE_AGENT};
 pub use api_resources::{LEASE_NAMESPACE, POD_ANNOTATION, eniattachments, nodeenis, nodes, pods};
-pub use ec2_setup::{GROUPS, LOCAL_ZONE, POOL, TIER, ZONES, group, group_name, tier, zone};
+pub use ec2_setup::{GROUPS, LOCAL_ZONE, POOL, TIER, ZONES, all_groups, group, group_name, groups_of, tier, zone};
 pub use joining::COMPUTE_TYPE_LABEL;
 pub use mend::ACTIONS;
 pub use node_agents::NodeAgents;

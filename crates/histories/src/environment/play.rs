@@ -3,7 +3,7 @@
 use super::Environment;
 use super::api_client::ApiClient;
 use super::api_resources::{POD_ANNOTATION, eniattachments, nodeenis, nodes, pods};
-use super::ec2_setup::{CNI_TAG, group};
+use super::ec2_setup::{CNI_TAG, GROUPS, SECOND_VPC, group};
 use super::joining::{NewNode, instance_in};
 use super::operation_result::OperationResult;
 use super::upstream::UpstreamEni;
@@ -21,15 +21,17 @@ impl Environment {
     pub async fn play(&self, operation: &Operation) -> OperationResult {
         let client = ApiClient::new(&self.api);
         match operation {
-            Operation::Join { node, instance, zone, labels, bare } => {
-                self.join(&client, &NewNode { node, instance, zone_letter: zone, labels, bare: *bare }).await
+            Operation::Join { node, instance, zone, labels, bare, placement } => {
+                let place = (zone.as_str(), *placement);
+                self.join(&client, &NewNode { node, instance, place, labels, bare: *bare }).await
             }
             Operation::Initialize { node } => self.initialize(&client, node).await,
             Operation::JoinUnsupported { node, kind, labels } => {
                 self.join_unsupported(&client, node, *kind, labels).await
             }
-            Operation::JoinManaged { node, instance, zone, labels } => {
-                self.join_managed(&client, &NewNode { node, instance, zone_letter: zone, labels, bare: false }).await
+            Operation::JoinManaged { node, instance, zone, labels, placement } => {
+                let place = (zone.as_str(), *placement);
+                self.join_managed(&client, &NewNode { node, instance, place, labels, bare: false }).await
             }
             Operation::Leave { node, terminate } => {
                 if *terminate {
@@ -112,9 +114,12 @@ impl Environment {
             Operation::HandMove { nth, node, index } => {
                 let eni = self.eni(*nth)?;
                 let instance = self.instance_of(node)?;
-                let zone = self.ec2.snapshot().instances.get(&instance).map(|instance| instance.zone.clone());
-                if zone.as_ref() != Some(&eni.zone) {
+                let on = self.ec2.snapshot().instances.get(&instance).cloned();
+                let Some(on) = on.filter(|on| on.zone == eni.zone) else {
                     return Err(format!("{} is in {}, and {node} is not", eni.id, eni.zone));
+                };
+                if (&on.vpc_id, &on.outpost) != (&eni.vpc_id, &eni.outpost) {
+                    return Err(format!("{} is in another VPC than {node}, or not on its Outpost", eni.id));
                 }
                 self.free(&eni)?;
                 self.ec2.hand_attach(&eni.id, &instance, 0, *index).map_err(|error| error.to_string())?;
@@ -328,7 +333,10 @@ fn change_by_hand(eni: &mut Eni, change: HandChange) {
         HandChange::UntagAttachment => drop(eni.tags.remove(TAG_ATTACHMENT_UID)),
         HandChange::Rename => drop(eni.tags.insert("Name".to_owned(), "renamed by hand".to_owned())),
         HandChange::Describe => "described by hand".clone_into(&mut eni.description),
-        HandChange::Groups => eni.groups = vec![group(3)],
+        HandChange::Groups => {
+            let of_vpc = if eni.vpc_id == SECOND_VPC { 2 * GROUPS } else { GROUPS };
+            eni.groups = vec![group(of_vpc)];
+        }
         HandChange::SourceDestCheck => eni.source_dest_check = !eni.source_dest_check,
         HandChange::ConnectionTracking => {
             eni.connection_tracking = ConnectionTracking { udp: Some(31), ..ConnectionTracking::default() };

@@ -10,6 +10,8 @@ pub struct Place {
     pub index: i32,
     /// The subnet.
     pub subnet: String,
+    /// Whether the subnet is in another VPC than the instance, so that no controller can attach an ENI there.
+    pub is_in_other_vpc: bool,
 }
 
 /// The places that one NodeENI asks for on one Node.

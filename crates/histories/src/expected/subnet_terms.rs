@@ -3,8 +3,9 @@
 
 use super::groups::groups;
 use super::places::{DesiredPlaces, Place};
+use super::{is_in_vpc, is_near};
 use crate::checker::model::{Model, ModelNode, ModelNodeEni};
-use crate::environment::{POOL, zone};
+use crate::environment::POOL;
 use crate::highest_free_places::kept_indexes;
 use crate::script::SubnetPlace;
 use multi_eni_api::{DeviceIndexPolicy, NodeEniSpec, SubnetSelectorTerm};
@@ -17,12 +18,14 @@ pub(super) fn place(
 ) -> DesiredPlaces {
     let mut found: Vec<&SubnetPlace> =
         subnets.iter().filter(|subnet| terms.iter().any(|term| matches(term, subnet))).collect();
+    // Terms select among the subnets of the node's VPC only.
+    found.retain(|subnet| is_in_vpc(node, subnet));
     if found.is_empty() {
         return DesiredPlaces::Unknown;
     }
-    found.retain(|subnet| zone(&subnet.zone) == node.zone);
+    found.retain(|subnet| is_near(node, subnet));
     found.sort_by(|a, b| a.id.cmp(&b.id));
-    if !found.is_empty() && groups(spec).is_none() {
+    if !found.is_empty() && groups(spec, node.placement).is_none() {
         return DesiredPlaces::Unknown;
     }
     let card = spec.network_card_index.unwrap_or(0);
@@ -39,7 +42,7 @@ pub(super) fn place(
         (attachment.deleting.is_some(), model.in_place(attachment).is_none(), attachment.created)
     });
     let at = |(card, index): (i32, i32), subnet: &str| {
-        DesiredPlaces::These(vec![Place { card, index, subnet: subnet.to_owned() }])
+        DesiredPlaces::These(vec![Place { card, index, subnet: subnet.to_owned(), is_in_other_vpc: false }])
     };
     if let Some(attachment) = present {
         return at(attachment.slot(), &attachment.request.subnet_id);

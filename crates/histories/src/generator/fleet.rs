@@ -4,7 +4,7 @@
 use super::setting::{Choices, pick};
 use super::upstream::upstream;
 use super::{specs, vpc_cni};
-use crate::script::{Event, Operation, Setting};
+use crate::script::{Event, Operation, Placement, Setting};
 use fastrand::Rng;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,6 +159,7 @@ pub(super) fn join(name: &str, node: &Node) -> Operation {
         zone: node.zone.clone(),
         labels: node.labels.clone(),
         bare: false,
+        placement: Placement::Region,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::fleet::{Fleet, join, labels};
 use super::setting::pick;
-use crate::script::{Millis, Operation, UnsupportedKind};
+use crate::script::{Millis, Operation, Placement, UnsupportedKind};
 use fastrand::Rng;
 
 /// A Node registers without providerID and zone. It is new, or it returns on its instance, which may have ENIs. Usually the cloud
@@ -42,7 +42,8 @@ pub(super) fn unsupported(rng: &mut Rng, fleet: &mut Fleet) -> Operation {
         Some(kind) => Operation::JoinUnsupported { node, kind, labels: labels(rng) },
         None => {
             let drawn = fleet.new_node(rng);
-            Operation::JoinManaged { node, instance: drawn.instance, zone: drawn.zone, labels: drawn.labels }
+            let placement = Placement::Region;
+            Operation::JoinManaged { node, instance: drawn.instance, zone: drawn.zone, labels: drawn.labels, placement }
         }
     }
 }

@@ -10,6 +10,7 @@ mod large;
 mod node_agent;
 mod node_identity;
 mod operations;
+mod placements;
 mod refusals;
 mod schedule;
 mod setting;
@@ -37,6 +38,7 @@ pub fn script(seed: u64) -> Script {
     let mut fleet = Fleet::new(&setting);
     let mut events = fleet.enter(&mut rng, setting.waits_for_pods);
     disturb(&mut rng, &mut fleet, &mut events, pause);
+    placements::add(seed, &mut setting, &mut events);
     node_agent::add(seed, &mut setting, &mut events);
     setting.shuffles_lists = shuffles_lists(seed);
     let calm_at = events.last().map_or(0, |event| event.at) + rng.u64(5_000..60_000);

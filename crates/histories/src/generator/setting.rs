@@ -1,7 +1,7 @@
 //! Draws the setting of a history.
 
 use crate::environment::LOCAL_ZONE;
-use crate::script::{Graces, Setting, SubnetPlace};
+use crate::script::{Graces, Placement, Setting, SubnetPlace};
 use fastrand::Rng;
 use multi_eni_sim::ec2::catalog;
 
@@ -23,7 +23,8 @@ pub(super) fn subnets() -> Vec<SubnetPlace> {
                 _ => None,
             };
             let zone = zone.to_owned();
-            subnets.push(SubnetPlace { id, zone, name, pool, tiny: number == 4, ipv6_only: false, shared: false });
+            let (tiny, placement) = (number == 4, Placement::Region);
+            subnets.push(SubnetPlace { id, zone, name, pool, tiny, ipv6_only: false, shared: false, placement });
         }
     }
     subnets
@@ -51,6 +52,7 @@ pub(super) fn draw_subnets(rng: &mut Rng) -> Vec<SubnetPlace> {
             tiny: false,
             ipv6_only: false,
             shared: false,
+            placement: Placement::Region,
         };
         all.extend([of(0xc1, None, Some("wide")), of(0xc3, Some("storage"), None)]);
     }

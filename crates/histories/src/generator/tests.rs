@@ -2,8 +2,10 @@
 
 use super::fleet::Fleet;
 use super::{MIN_DISTURBANCES, script, setting};
+use crate::checker::Detail;
 use crate::environment::LOCAL_ZONE;
-use crate::script::{Event, Fault, HandChange, Operation, Script, Setting};
+use crate::history;
+use crate::script::{Event, Fault, HandChange, Operation, Placement, Script, Setting};
 use fastrand::Rng;
 use multi_eni_api::crds;
 use multi_eni_sim::ec2::catalog::instance_type;
@@ -250,4 +252,68 @@ fn lists_in_another_order_are_drawn_in_a_third_of_the_histories() {
     let shuffled = scripts().filter(|script| script.setting.shuffles_lists).count();
     let all = scripts().count();
     assert!((all / 4..all * 5 / 12).contains(&shuffled), "{shuffled} of {all}");
+}
+
+/// The instances of a script that are in a part of the account, and its subnets there.
+fn placed(script: &Script, placement: Placement) -> (BTreeSet<&str>, BTreeSet<&str>) {
+    let instances = script.events.iter().filter_map(|event| match &event.operation {
+        Operation::Join { instance, placement: of, .. } | Operation::JoinManaged { instance, placement: of, .. } => {
+            Some(instance.as_str()).filter(|_| *of == placement)
+        }
+        _ => None,
+    });
+    let subnets = script.setting.subnets.iter().filter(|subnet| subnet.placement == placement);
+    (instances.collect(), subnets.map(|subnet| subnet.id.as_str()).collect())
+}
+
+#[test]
+fn an_outpost_and_a_second_vpc_are_drawn_and_specs_name_their_subnets() {
+    for placement in [Placement::Outpost, Placement::SecondVpc] {
+        let (mut with_nodes, mut named) = (0, 0);
+        for script in scripts() {
+            let (instances, subnets) = placed(&script, placement);
+            assert!(instances.is_empty() || !subnets.is_empty(), "seed {}: {instances:?}", script.seed);
+            with_nodes += usize::from(!instances.is_empty());
+            let mut specs = script.events.iter().filter_map(|event| match &event.operation {
+                Operation::Apply { spec, .. } => Some(spec.to_string()),
+                _ => None,
+            });
+            named += usize::from(specs.any(|spec| subnets.iter().any(|subnet| spec.contains(subnet))));
+        }
+        assert!(with_nodes > 100 && named > 100, "{placement:?}: {with_nodes} with nodes there, {named} name a subnet");
+    }
+    let mut groups = BTreeSet::new();
+    for script in scripts().filter(|script| !placed(script, Placement::SecondVpc).0.is_empty()) {
+        groups.extend(script.events.iter().filter_map(|event| match event.operation {
+            Operation::RemakeGroup { number } => Some(number),
+            _ => None,
+        }));
+    }
+    assert!(groups.len() == 6, "groups of both VPCs are made again: {groups:?}");
+}
+
+/// In one history an instance there gets an ENI of a subnet there, and a NodeENI says that a node gets none because of its place.
+#[test]
+fn nodes_on_an_outpost_and_in_a_second_vpc_get_enis_there_and_are_refused_others() {
+    for (placement, refusal) in [(Placement::Outpost, "on Outpost op-"), (Placement::SecondVpc, "SubnetInOtherVPC")] {
+        let mut with = scripts().filter(|script| placed(script, placement).0.len() > 1);
+        let found = with.by_ref().take(10).any(|script| {
+            let (instances, subnets) = placed(&script, placement);
+            let report = history::run(&script, Detail::Everything);
+            assert!(report.breach.is_none(), "seed {}: {:?}", script.seed, report.breach);
+            let is_there = |line: &&String| subnets.iter().any(|subnet| line.contains(subnet));
+            let created =
+                report.trace.iter().filter(|line| line.contains("CreateNetworkInterface eni-")).filter(is_there);
+            let enis: Vec<&str> =
+                created.filter_map(|line| line.split(' ').find(|word| word.starts_with("eni-"))).collect();
+            let served = report.trace.iter().any(|line| {
+                let is_attached = line.contains("attaching to") && line.contains("attached to");
+                is_attached
+                    && enis.iter().any(|eni| line.contains(eni))
+                    && instances.iter().any(|instance| line.contains(instance))
+            });
+            served && report.trace.iter().any(|line| line.contains(refusal))
+        });
+        assert!(found, "{placement:?}");
+    }
 }

@@ -5,12 +5,14 @@
 mod faults;
 mod operation;
 mod operation_values;
+mod placement;
 mod setting;
 mod validate;
 
 pub use faults::{Fault, Faults, InjectedFault, Rates, Seam};
 pub use operation::Operation;
 pub use operation_values::{HandChange, Target, UnsupportedKind};
+pub use placement::Placement;
 pub use setting::{Graces, Setting, SubnetPlace};
 
 use serde::{Deserialize, Serialize};

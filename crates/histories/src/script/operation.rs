@@ -2,6 +2,7 @@
 
 use super::Millis;
 use super::operation_values::{HandChange, Target, UnsupportedKind};
+use super::placement::Placement;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -25,6 +26,9 @@ pub enum Operation {
         /// Whether the cloud provider has not initialized the Node: the Node has no providerID and no zone, and it has the taint.
         #[serde(default, skip_serializing_if = "is_false")]
         bare: bool,
+        /// Whether the instance is on the Outpost, or in the second VPC.
+        #[serde(default, skip_serializing_if = "Placement::is_region")]
+        placement: Placement,
     },
     /// The cloud provider initializes a Node: it writes the providerID and the zone, and removes the taint.
     Initialize {
@@ -53,6 +57,9 @@ pub enum Operation {
         /// Its labels, besides the one of Auto Mode.
         #[serde(default)]
         labels: BTreeMap<String, String>,
+        /// Whether the instance is on the Outpost, or in the second VPC.
+        #[serde(default, skip_serializing_if = "Placement::is_region")]
+        placement: Placement,
     },
     /// The Node is deleted. Its instance is terminated first, or runs on.
     Leave {
@@ -265,7 +272,7 @@ pub enum Operation {
     },
     /// A security group is deleted and created again under the same name.
     RemakeGroup {
-        /// The number of the group, from 1.
+        /// The number of the group, from 1. The numbers of the second VPC follow those of the first.
         number: u64,
     },
     /// A subnet gets another tag Name.

@@ -1,6 +1,6 @@
 //! The setting of a history: how EC2, the API server and the controller behave in it.
 
-use super::Millis;
+use super::{Millis, Placement};
 use serde::{Deserialize, Serialize};
 
 /// The setting of EC2, the API server and the controller.
@@ -78,6 +78,9 @@ pub struct SubnetPlace {
     /// Whether another account owns it and shares it. EC2 then shows none of its tags.
     #[serde(default, skip_serializing_if = "is_false")]
     pub shared: bool,
+    /// Whether it is on the Outpost, or in the second VPC.
+    #[serde(default, skip_serializing_if = "Placement::is_region")]
+    pub placement: Placement,
 }
 
 impl SubnetPlace {

@@ -1,7 +1,7 @@
 //! Checks what a script must not say although its form is valid. Such a script would fail late or never end, without a reason.
 
-use super::{Operation, Script, Setting};
-use crate::environment::{ACTIONS, GROUPS, TAINT_EFFECTS, ZONES};
+use super::{Operation, Script, Setting, SubnetPlace};
+use crate::environment::{ACTIONS, TAINT_EFFECTS, ZONES, all_groups};
 use multi_eni_sim::ec2::catalog::instance_type;
 
 /// The most replicas. More would test nothing new.
@@ -68,6 +68,11 @@ fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
         Operation::Join { zone, .. } | Operation::JoinManaged { zone, .. } if !is_zone(zone) => {
             Some(format!("there is no zone {zone:?}, only {}", ZONES.join(", ")))
         }
+        Operation::Join { zone, placement, .. } | Operation::JoinManaged { zone, placement, .. } => {
+            let is_there = |place: &&SubnetPlace| place.zone == *zone && place.placement == *placement;
+            let is_known = placement.is_region() || setting.subnets.iter().find(is_there).is_some();
+            (!is_known).then(|| format!("the setting has no subnet in zone {zone:?} that is in {placement:?}"))
+        }
         Operation::Crowd { subnet, .. }
         | Operation::RenameSubnet { subnet, .. }
         | Operation::Uncrowd { subnet }
@@ -82,9 +87,8 @@ fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
             let known = ACTIONS.contains(&action.as_str()) && !action.starts_with("Describe");
             (!known).then(|| format!("the controller changes nothing with {action}"))
         }
-        Operation::RemakeGroup { number } => {
-            (!(1..=GROUPS).contains(number)).then(|| format!("there is no group {number}, they count from 1"))
-        }
+        Operation::RemakeGroup { number } => (!all_groups(&setting.subnets).contains(number))
+            .then(|| format!("there is no group {number}, they count from 1")),
         Operation::Kill { replica, .. }
         | Operation::Elsewhere { replica, .. }
         | Operation::RoleSwap { replica, .. }
@@ -106,10 +110,8 @@ fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
                 );
             (!known).then(|| format!("the controller does not {verb} {resource}"))
         }
-        Operation::Join { .. }
-        | Operation::Initialize { .. }
+        Operation::Initialize { .. }
         | Operation::JoinUnsupported { .. }
-        | Operation::JoinManaged { .. }
         | Operation::Leave { .. }
         | Operation::Terminate { .. }
         | Operation::Twin { .. }
@@ -150,7 +152,7 @@ fn operation(operation: &Operation, setting: &Setting) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use crate::generator;
-    use crate::script::{Event, Operation, Script};
+    use crate::script::{Event, Operation, Placement, Script};
 
     fn refused(change: impl Fn(&mut Script)) -> Option<String> {
         let mut script = generator::script(1);
@@ -176,15 +178,18 @@ mod tests {
         let late = |operation: Operation| {
             move |script: &mut Script| script.events.push(Event { at: 0, operation: operation.clone() })
         };
-        let managed = |zone: &str| Operation::JoinManaged {
+        let managed = |zone: &str, placement| Operation::JoinManaged {
             node: "u1".to_owned(),
             instance: "i-00000000000000999".to_owned(),
             zone: zone.to_owned(),
             labels: std::collections::BTreeMap::new(),
+            placement,
         };
-        let zone = refused(late(managed("c")));
+        let zone = refused(late(managed("c", Placement::Region)));
         assert!(zone.is_some_and(|why| why.contains("only a, b, xyz")));
-        assert_eq!(refused(late(managed("xyz"))), None);
+        assert_eq!(refused(late(managed("xyz", Placement::Region))), None);
+        let outpost = refused(late(managed("xyz", Placement::Outpost)));
+        assert!(outpost.is_some_and(|why| why.contains("in Outpost")));
         let subnet = refused(late(Operation::Uncrowd { subnet: "subnet-1".to_owned() }));
         assert!(subnet.is_some_and(|why| why.contains("subnet-1")));
         let action = refused(late(Operation::Deny { action: "RunInstances".to_owned() }));

@@ -17,7 +17,7 @@ use crate::observed::{CatalogLookup, Ec2Catalog, Location, ObservedNode, Observe
 use crate::problem::Problem;
 use crate::spec_validation;
 use multi_eni_api::EniRequest;
-use multi_eni_api::ids::{SecurityGroupId, SubnetId};
+use multi_eni_api::ids::{InstanceId, SecurityGroupId, SubnetId};
 use std::collections::BTreeSet;
 
 /// A subnet of the NodeENI that can get no slot on the node, and why.
@@ -65,7 +65,14 @@ impl<'a> NodePlanner<'a> {
                 return Err(why);
             }
         };
-        let groups = self.groups(on, subnets.first().map_or("", |subnet| subnet.vpc.as_str()))?;
+        let vpc = self.vpc_of_groups(instance, &subnets)?;
+        let groups = match self.groups(on, vpc) {
+            // The node may be in another VPC than the subnets, or on an Outpost that has none of them.
+            Err(why) if self.input.instance.is_none() && !why.is_transient() => {
+                return Err(self.await_lookup(instance, "the EC2 lookup of the node's VPC"));
+            }
+            groups => groups?,
+        };
         let indexes = self.device_indexes(on, &subnets);
         let places: Vec<Place<'_>> = subnets
             .into_iter()
@@ -162,7 +169,23 @@ impl<'a> NodePlanner<'a> {
         }
     }
 
-    /// The IDs of the security groups. Names are resolved in the VPC of the subnets.
+    /// The VPC in which the security groups are resolved: the node's. A subnet of another VPC gets no ENI, so it must not decide the
+    /// groups of the other subnets. Until a lookup shows the node's VPC, that of the subnets counts if they have the same.
+    fn vpc_of_groups(
+        &mut self,
+        instance: &InstanceId,
+        subnets: &[&'a ObservedSubnet],
+    ) -> Result<&'a str, UnassignedReason> {
+        let of_node = self.input.instance.and_then(|interfaces| interfaces.vpc.as_deref());
+        let mut others = subnets.iter().map(|subnet| subnet.vpc.as_str());
+        match of_node.or_else(|| others.next()) {
+            None => Ok(""),
+            Some(vpc) if of_node.is_some() || others.all(|other| other == vpc) => Ok(vpc),
+            Some(_) => Err(self.await_lookup(instance, "the EC2 lookup of the node's VPC")),
+        }
+    }
+
+    /// The IDs of the security groups. Names are resolved in this VPC.
     fn groups(&mut self, on: NodeEniOnNode<'_>, vpc: &str) -> Result<Vec<SecurityGroupId>, UnassignedReason> {
         let (input, spec) = (self.input, on.spec);
         if !spec.group_terms.is_empty() {

@@ -8,6 +8,7 @@ use super::nodeeni_on_node::NodeEniOnNode;
 use super::outdated::same;
 use super::planner::NodePlanner;
 use super::recover;
+use super::slots::in_the_nodes_vpc;
 use super::unassigned::UnassignedReason;
 use super::unattachable_eni::unattachable;
 use crate::attachment::Attachment;
@@ -109,10 +110,21 @@ impl NodePlanner<'_> {
         for new in placed {
             match self.slot_state(node, nodeeni, &new, claimed, &progress) {
                 SlotState::Settled => {}
-                SlotState::Closed(why) => self.refuse(node, nodeeni, why),
+                SlotState::Closed(why) => {
+                    // In another slot a subnet of another VPC would not have an ENI either.
+                    let is_held = matches!(why, UnassignedReason::SlotHeld { .. });
+                    let interfaces = input.instance.filter(|_| is_held);
+                    let vpc = interfaces.and_then(|interfaces| in_the_nodes_vpc(&input, interfaces, &new).err());
+                    self.refuse(node, nodeeni, vpc.unwrap_or(why));
+                }
                 SlotState::Open => {
-                    claimed.insert(slot_of(&new), nodeeni.name.clone());
-                    match self.creation(node, nodeeni, spec, new) {
+                    let slot = slot_of(&new);
+                    let created = self.creation(node, nodeeni, spec, new);
+                    // A subnet of another VPC will never have an ENI here, so a younger NodeENI may have the slot.
+                    if !matches!(created, Err(UnassignedReason::SubnetInOtherVpc { .. })) {
+                        claimed.insert(slot, nodeeni.name.clone());
+                    }
+                    match created {
                         Ok(new) => {
                             progress.present += 1;
                             if new.adopts.is_none()

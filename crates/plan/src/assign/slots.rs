@@ -33,6 +33,9 @@ impl NodePlanner<'_> {
         if let Some((kind, limits)) = &limits {
             limits::fits(kind, limits, spec, slot)?;
         }
+        if let Some(interfaces) = input.instance {
+            in_the_nodes_vpc(&input, interfaces, new)?;
+        }
         if let (Some(interfaces), Some(refused)) = (input.instance, input.refused_attach.get(&new.name))
             && let Some(why) = refused.stands(&new.spec.request, node, interfaces, input.now)
         {
@@ -41,13 +44,11 @@ impl NodePlanner<'_> {
         }
         // An expired lookup still shows whether the slot is occupied and the instance is full. Report those reasons instead of
         // `Looking` while the next lookup is under way.
-        if let Some(interfaces) = input.instance.filter(|interfaces| occupant(interfaces, slot).is_none()) {
-            in_the_nodes_vpc(&input, interfaces, new)?;
-            if let Some((kind, limits)) = &limits
-                && let Err(full) = self.has_room(kind, limits, slot.0, interfaces)
-            {
-                return Err(self.full_by(node, nodeeni, interfaces, full));
-            }
+        if let Some(interfaces) = input.instance.filter(|interfaces| occupant(interfaces, slot).is_none())
+            && let Some((kind, limits)) = &limits
+            && let Err(full) = self.has_room(kind, limits, slot.0, interfaces)
+        {
+            return Err(self.full_by(node, nodeeni, interfaces, full));
         }
         self.free_on_ec2(node, nodeeni, slot)
     }

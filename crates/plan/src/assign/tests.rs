@@ -19,6 +19,7 @@ mod term_reports;
 mod unattachable;
 mod unreadable;
 mod vpc_cni;
+mod vpcs;
 mod world;
 
 use super::*;

@@ -98,6 +98,10 @@ impl Ec2 {
             if host.zone != found.zone {
                 return Err(ApiError::value(format!("{eni} is in {}, and {instance} is not", found.zone)).into());
             }
+            if (&host.vpc_id, &host.outpost) != (&found.vpc_id, &found.outpost) {
+                let message = format!("{eni} is in another VPC than {instance}, or not on its Outpost");
+                return Err(ApiError::value(message).into());
+            }
             let attached = state.enis_of_instance(instance).into_iter().filter_map(|eni| eni.attachment.as_ref());
             if attached.into_iter().any(|at| (at.network_card_index, at.device_index) == (card, index)) {
                 return Err(ApiError::value(format!("'{instance}' already has an interface at {card}/{index}")).into());

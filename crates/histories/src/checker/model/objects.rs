@@ -1,6 +1,6 @@
 //! The objects of the model: what EC2 and the API server hold of each, and since when.
 
-use crate::script::Millis;
+use crate::script::{Millis, Placement};
 use multi_eni_api::NodeEniSpec;
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::observed::ObservedEni;
@@ -44,6 +44,8 @@ pub struct ModelNode {
     pub instance: String,
     /// Its zone.
     pub zone: String,
+    /// Where in the account its instance is.
+    pub placement: Placement,
     /// Whether it has a deletionTimestamp.
     pub deleting: bool,
     /// Whether it can never have an ENI.

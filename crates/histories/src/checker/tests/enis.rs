@@ -33,6 +33,28 @@ fn an_eniattachment_for_a_node_that_can_never_have_an_eni_is_unasked() {
 }
 
 #[test]
+fn an_eniattachment_in_another_vpc_or_on_another_outpost_is_unasked() {
+    let created = |actor: &str, of_subnet: Placement, of_instance: Placement| {
+        let mut world = World::new(Setting::default());
+        world.joined(0);
+        world.state.subnets[0].placement = of_subnet;
+        world.state.model.placements.insert(INSTANCE.to_owned(), of_instance);
+        world.stores(2, actor, "eniattachments", attachment_object(ATTACHMENT, ATTACHMENT_UID, 1));
+        world
+    };
+    let all = [Placement::Region, Placement::Outpost, Placement::SecondVpc];
+    for (of_subnet, of_instance) in all.iter().flat_map(|subnet| all.iter().map(|instance| (*subnet, *instance))) {
+        if of_subnet == of_instance {
+            holds(&created(REPLICA, of_subnet, of_instance));
+        } else {
+            let world = created(REPLICA, of_subnet, of_instance);
+            breaks(&world, Invariant::NothingUnasked, "which is in another VPC or on another Outpost");
+        }
+    }
+    holds(&created(KUBECTL, Placement::SecondVpc, Placement::Region));
+}
+
+#[test]
 fn an_eni_made_for_nobody_or_under_another_token_is_a_leak() {
     let first = |uid| creates(LATER, uid, client_token(uid, 0), |_| ());
     breaks(&first("nobody"), Invariant::NoLeak, "for ENIAttachment nobody, which does not exist");
