@@ -208,7 +208,7 @@ fn an_instance_that_is_not_shown_is_decided_again_only_for_an_observation() {
     assert!(said.contains(NOT_SHOWN), "{said}");
     // The lookups of the instance's state go on, at most one a minute. The Node is decided when one is due, and with its answer.
     assert!((3..=15).contains(&asked), "{asked} lookups");
-    assert!(failing[0] <= 2 * u64::from(asked) + 3, "{failing:?} decisions with {asked} lookups");
+    assert!(failing[0] <= 2 * asked + 3, "{failing:?} decisions with {asked} lookups");
     assert!(failing[1] <= 15 && failing[2] <= 15, "{failing:?}");
     assert!(took <= 65, "the next resync decides, {took} s later: {proven}");
 }
