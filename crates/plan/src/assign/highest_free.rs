@@ -7,6 +7,7 @@ use super::assignment::Need;
 use super::nodeeni_on_node::NodeEniOnNode;
 use super::planner::NodePlanner;
 use super::replacement_check::slots_of;
+use super::slots::is_of_the_nodes_vpc;
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;
@@ -43,16 +44,18 @@ impl NodePlanner<'_> {
     ) -> Vec<Result<i32, UnassignedReason>> {
         let NodeEniOnNode { nodeeni, spec, mine, .. } = on;
         let own = self.own_indexes(nodeeni, spec.card, mine);
+        let interfaces = self.input.instance;
+        let in_vpc = |subnet: &ObservedSubnet| interfaces.map_or(Ok(()), |shown| is_of_the_nodes_vpc(shown, subnet));
         // An ENI that was adopted from upstream keeps its slot, also on another card.
         let mut chosen: Vec<Option<(i32, i32)>> =
             subnets.iter().map(|subnet| pinned(mine, &subnet.id).map(Attachment::slot)).collect();
         // An ENI stays where it is. Then the index of an ENI whose subnet is no longer listed goes to another subnet, so that the
-        // replacement of an ENI does not move it.
+        // replacement of an ENI does not move it. A subnet of another VPC will never have an ENI here, and takes no index.
         for is_same_subnet in [true, false] {
             for (at, subnet) in subnets.iter().enumerate() {
                 let fits = |own: &&Own| {
                     !chosen.contains(&Some((spec.card, own.index)))
-                        && (!is_same_subnet || own.subnet == subnet.id.as_str())
+                        && (own.subnet == subnet.id.as_str() || !is_same_subnet && in_vpc(subnet).is_ok())
                 };
                 let index = own.iter().find(fits).map(|own| own.index);
                 if let Some(of_subnet) = chosen.get_mut(at).filter(|of_subnet| of_subnet.is_none()) {
@@ -63,10 +66,11 @@ impl NodePlanner<'_> {
         let on_card = chosen.iter().flatten().filter(|(card, _)| *card == spec.card);
         let mut taken: BTreeSet<i32> = on_card.map(|(_, index)| *index).collect();
         let mut indexes = Vec::new();
-        for slot in chosen {
-            indexes.push(match slot {
-                Some((_, index)) => Ok(index),
-                None => self.next_free(on, &mut taken),
+        for (slot, subnet) in chosen.into_iter().zip(subnets) {
+            indexes.push(match (slot, in_vpc(subnet)) {
+                (Some((_, index)), _) => Ok(index),
+                (None, Ok(())) => self.next_free(on, &mut taken),
+                (None, Err(why)) => Err(why),
             });
         }
         indexes

@@ -100,7 +100,11 @@ impl NodePlanner<'_> {
         }
         // While a lookup is missing, deviceIndexPolicy highestFree may choose any slot.
         if !unplaced.iter().any(|place| place.why.awaits_ec2()) {
-            let slots: BTreeSet<Slot> = placed.iter().map(slot_of).collect();
+            // A subnet of another VPC will never have an ENI here, so a NodeENI that takes any free index may have the slot.
+            let is_possible = |new: &&NewAttachment| {
+                input.instance.is_none_or(|interfaces| in_the_nodes_vpc(&input, interfaces, new).is_ok())
+            };
+            let slots: BTreeSet<Slot> = placed.iter().filter(is_possible).map(slot_of).collect();
             self.plan.slots.push((nodeeni.uid.clone(), slots.into_iter().collect()));
         }
         let turn = input.permits.get(&nodeeni.uid).and_then(|nodes| nodes.get(&node.name));

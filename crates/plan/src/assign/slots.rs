@@ -8,7 +8,7 @@ use super::new_attachment::NewAttachment;
 use super::planner::{JUST_NOW, NodePlanner};
 use super::unassigned::UnassignedReason;
 use crate::nodeeni::{EniSpec, NodeEni};
-use crate::observed::{InstanceInterfaces, ObservedEni, ObservedNode};
+use crate::observed::{InstanceInterfaces, ObservedEni, ObservedNode, ObservedSubnet};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::ids::SubnetId;
 use multi_eni_api::names::TAG_NODEENI;
@@ -145,12 +145,20 @@ pub(super) fn in_the_nodes_vpc(
     new: &NewAttachment,
 ) -> Result<(), UnassignedReason> {
     let subnet = SubnetId::parse(&new.spec.request.subnet_id).ok().and_then(|id| input.catalog.subnets.get(&id));
-    match (subnet, &interfaces.vpc) {
-        (Some(subnet), Some(vpc)) if subnet.vpc != *vpc => {
+    subnet.map_or(Ok(()), |subnet| is_of_the_nodes_vpc(interfaces, subnet))
+}
+
+/// The same for a subnet that has no slot yet.
+pub(super) fn is_of_the_nodes_vpc(
+    interfaces: &InstanceInterfaces,
+    subnet: &ObservedSubnet,
+) -> Result<(), UnassignedReason> {
+    match &interfaces.vpc {
+        Some(vpc) if subnet.vpc != *vpc => {
             let subnet = (subnet.id.clone(), subnet.vpc.clone());
             Err(UnassignedReason::SubnetInOtherVpc { subnet, vpc: vpc.to_string() })
         }
-        _ => Ok(()),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::named_groups::NamedGroups;
+use crate::observed::InstanceLimits;
+use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::ids::SecurityGroupId;
 
 /// Subnet A is in the node's VPC, and B is in another one. Both VPCs have a security group of the same name.
@@ -53,4 +55,34 @@ fn a_subnet_of_another_vpc_holds_no_slot() {
     let settled = world.assign();
     assert!(settled.is_settled(), "{settled:?}");
     assert_eq!(settled.refused.iter().map(|refusal| refusal.why.clone()).collect::<Vec<_>>(), [in_other_vpc()]);
+}
+
+/// Of four interfaces one is the primary one. A subnet of another VPC takes no index from the others, whichever policy its NodeENI has.
+#[test]
+fn a_subnet_of_another_vpc_takes_no_free_index() {
+    for policy in [DeviceIndexPolicy::HighestFree, DeviceIndexPolicy::Exact] {
+        let mut older = nodeeni("a", 2, &[SUBNET_B, SUBNET_A]);
+        older.spec.as_mut().unwrap().index_policy = policy;
+        let mut second = nodeeni("b", 1, &[SUBNET_A]);
+        let mut third = nodeeni("c", 1, &[SUBNET_A]);
+        for (younger, second) in [(&mut second, 1), (&mut third, 2)] {
+            younger.created = at(second);
+            younger.spec.as_mut().unwrap().index_policy = DeviceIndexPolicy::HighestFree;
+        }
+        let mut world = world(vec![older, second, third]);
+        world.node.as_mut().unwrap().instance_type = Some("m5.2xlarge".into());
+        let limits = InstanceLimits { enis: 4, cards: vec![4], ipv4_per_eni: 10, ipv6_per_eni: 10 };
+        world.catalog.instance_types.insert("m5.2xlarge".into(), Some(limits));
+        let assignment = world.assign();
+        let mut created: Vec<_> =
+            assignment.create.iter().map(|new| (&*new.spec.node_eni_name, new.spec.request.device_index)).collect();
+        created.sort_unstable();
+        let expected = match policy {
+            DeviceIndexPolicy::HighestFree => [("a", 3), ("b", 2), ("c", 1)],
+            DeviceIndexPolicy::Exact => [("a", 3), ("b", 1), ("c", 2)],
+        };
+        assert_eq!(created, expected, "{policy:?}");
+        let refused: Vec<_> = assignment.refused.iter().map(|refusal| refusal.why.clone()).collect();
+        assert_eq!(refused, [in_other_vpc()], "{policy:?}");
+    }
 }
