@@ -23,6 +23,9 @@ impl Reconciler {
         if entry.attachment.is_torn() && self.put_back(key, &entry) {
             return;
         }
+        if entry.attachment.deleting.is_some() && self.instance_types.left(&entry.attachment.uid, self.now()) {
+            self.enqueue_without_eni();
+        }
         self.follow_trace(&entry.attachment);
         if self.deps.settings.node_agent {
             self.outdated_reports.note(&entry.attachment, self.now());

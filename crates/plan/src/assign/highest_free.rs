@@ -6,7 +6,7 @@ use super::adoption::pinned;
 use super::assignment::Need;
 use super::nodeeni_on_node::NodeEniOnNode;
 use super::planner::NodePlanner;
-use super::replacement_check::slots_of;
+use super::replacement_check::{asks_for_no_slot, slots_of};
 use super::slots::is_of_the_nodes_vpc;
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
@@ -169,6 +169,7 @@ impl NodePlanner<'_> {
     fn asked_for(&self, node: &ObservedNode, nodeeni: &NodeEni, card: i32) -> BTreeSet<i32> {
         let others = self.nodeenis.iter().filter(|other| other.uid != nodeeni.uid);
         let specs = others.filter_map(|other| other.spec_for(&node.labels));
+        let specs = specs.filter(|spec| !asks_for_no_slot(&self.input, spec));
         let slots = specs.flat_map(|spec| slots_of(&self.input, spec));
         slots.filter(|(on, _)| *on == card).map(|(_, index)| index).collect()
     }

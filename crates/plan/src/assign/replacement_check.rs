@@ -239,6 +239,11 @@ pub(super) fn slots_of(input: &Input<'_>, spec: &EniSpec) -> impl Iterator<Item 
     (first..first.saturating_add(subnets)).map(move |index| (card, index))
 }
 
+/// Whether the NodeENI lists subnets, and none of them can be of this node by its zone and Outpost. Then it asks for no slot here.
+pub(super) fn asks_for_no_slot(input: &Input<'_>, spec: &EniSpec) -> bool {
+    spec.subnet_terms.is_empty() && subnets_of(input, spec) == 0
+}
+
 fn subnets_of(input: &Input<'_>, spec: &EniSpec) -> usize {
     let zone = input.node.and_then(|node| node.zone.as_deref());
     let outpost = input.instance.map_or(NodeOutpost::NotShown, InstanceInterfaces::node_outpost);

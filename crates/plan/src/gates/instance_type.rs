@@ -167,10 +167,7 @@ impl InstanceTypeGate {
         now: Timestamp,
     ) -> bool {
         if let (Call::Create, Err(_)) = (call, result) {
-            for refused in self.refused.iter_mut().filter(|refused| refused.trier.as_deref() == Some(uid)) {
-                refused.trier = None;
-                refused.tried = now.saturating_sub(EVERY).and_then(|at| at.checked_add(AGAIN)).unwrap_or(now);
-            }
+            self.try_again_soon(uid, now);
         }
         match (call, result) {
             (Call::Attach, Ok(())) => self.accept(uid, subject),
@@ -187,6 +184,23 @@ impl InstanceTypeGate {
             (Call::Create, Err(_)) if self.is_in_doubt(subject) => self.end_probe(uid, subject),
             (Call::Create, Err(_)) => self.let_all_pass(uid, subject),
             _ => false,
+        }
+    }
+
+    /// Records that this ENIAttachment is being deleted. Its ENI will not be attached, so it shows nothing about the type. True if other
+    /// Creates may be sent now.
+    pub fn left(&mut self, uid: &str, now: Timestamp) -> bool {
+        self.try_again_soon(uid, now);
+        let before = self.probes.len();
+        self.probes.retain(|_, probe| probe.uid != uid);
+        self.probes.len() < before
+    }
+
+    /// The try of this ENIAttachment has shown nothing about the limit. The next one is sent after [`AGAIN`].
+    fn try_again_soon(&mut self, uid: &str, now: Timestamp) {
+        for refused in self.refused.iter_mut().filter(|refused| refused.trier.as_deref() == Some(uid)) {
+            refused.trier = None;
+            refused.tried = now.saturating_sub(EVERY).and_then(|at| at.checked_add(AGAIN)).unwrap_or(now);
         }
     }
 

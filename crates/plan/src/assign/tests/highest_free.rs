@@ -45,6 +45,15 @@ fn created(world: &World) -> Vec<(String, i32)> {
     world.assign().create.iter().map(of).collect()
 }
 
+/// One NodeENI per zone over one node group: those of other zones ask for nothing here.
+#[test]
+fn an_index_of_a_nodeeni_that_does_not_cover_the_node_is_free() {
+    let mut world = world(vec![highest("a", &[SUBNET_A]), nodeeni("far", 7, &[SUBNET_B])], &[8]);
+    assert_eq!(created(&world)[0], ("a".to_owned(), 6), "the NodeENI covers the node, and asks for index 7");
+    world.catalog.subnets.get_mut(&SubnetId::parse(SUBNET_B).unwrap()).unwrap().zone = "z2".into();
+    assert_eq!(created(&world), [("a".to_owned(), 7)]);
+}
+
 #[test]
 fn each_eni_gets_the_highest_index_that_nobody_has_or_asks_for() {
     let mut world = world(vec![highest("a", &[SUBNET_B, SUBNET_A]), highest("b", &[SUBNET_A])], &[8]);

@@ -322,3 +322,28 @@ fn a_probe_whose_attach_fails_for_another_reason_lets_another_eni_be_tried() {
     let is_woken = gate.answered("a", &unknown, Call::Attach, &failed, Some(&failure(&failed, 2)), at(2));
     assert_eq!((is_woken, gate.holds_back("b", &unknown, at(2))), (true, None));
 }
+
+/// A NodeENI is deleted while its ENI is the one that is tried: nobody waits for an Attach that never comes.
+#[test]
+fn a_try_whose_eniattachment_is_deleted_holds_nobody_back() {
+    for is_known in [true, false] {
+        let mut gate = InstanceTypeGate::default();
+        let first = subject(1, 2, is_known);
+        gate.sent("a", &first, at(0));
+        assert!(gate.holds_back("b", &first, at(1)).is_some());
+        assert_eq!(
+            (gate.left("b", at(1)), gate.holds_back("b", &first, at(1)).is_some()),
+            (false, true),
+            "not the try"
+        );
+        assert_eq!((gate.left("a", at(1)), gate.holds_back("b", &first, at(1))), (true, None), "{is_known}");
+        assert!(!gate.left("a", at(2)), "others are woken once");
+    }
+    // The hourly try of a refused limit is repeated after a minute.
+    let mut gate = InstanceTypeGate::default();
+    refuse_index(&mut gate, "odd", 3, 0);
+    gate.sent("a", &subject(3, 2, true), at(3600));
+    gate.left("a", at(3601));
+    let held = |now| gate.holds_back("b", &subject(3, 2, true), at(now)).is_some();
+    assert_eq!([3602, 3660, 3661].map(held), [true, true, false]);
+}
