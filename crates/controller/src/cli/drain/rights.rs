@@ -65,7 +65,7 @@ impl Need<'_> {
         match self {
             Self::List(_) | Self::Watch(_) => "drain cannot do without it. Nothing was deleted",
             Self::Delete(_) => {
-                "drain cannot do without it. The NodeENIs that are named above as deleted are removed by the controller nevertheless"
+                "drain cannot do without it. This NodeENI was not deleted. If others are named above as deleted, the controller removes them"
             }
             Self::ListLease(None) | Self::WatchLease(None) => {
                 "drain looks for the Lease of a controller that leads. Name the controller's namespace with --namespace: then the right in \
