@@ -1,19 +1,21 @@
 //! What the specs ask for. The simulator reads the specs by the design's rules and uses none of the controller's code.
 
 use crate::checker::model::{Model, ModelEni, ModelNode, ModelNodeEni};
-use crate::environment::zone;
 use crate::highest_free_places::kept_indexes;
 use crate::node_selection::selects;
 use crate::script::{Placement, SubnetPlace};
 use multi_eni_api::{DeviceIndexPolicy, NodeEniSpec};
 use std::collections::BTreeMap;
 
+mod attachable;
 mod groups;
 mod places;
 mod subnet_terms;
 
 pub use groups::{asks_for_foreign_groups, groups};
 pub use places::{DesiredPlaces, Place};
+
+use attachable::{is_in_vpc, is_near};
 
 /// The places that a NodeENI asks for on a Node.
 pub fn desired_places(
@@ -85,17 +87,6 @@ pub fn desired_places(
         return DesiredPlaces::Unknown;
     }
     DesiredPlaces::These(places)
-}
-
-/// Whether an ENI of the subnet can be attached to the node by zone and Outpost. EC2 attaches an ENI of an Outpost's subnet only on that
-/// Outpost, and an ENI of the Region only in the Region.
-fn is_near(node: &ModelNode, place: &SubnetPlace) -> bool {
-    zone(&place.zone) == node.zone && place.placement.is_on_outpost_of(node.placement)
-}
-
-/// Whether the subnet is in the VPC of the node's instance.
-fn is_in_vpc(node: &ModelNode, place: &SubnetPlace) -> bool {
-    place.placement.is_in_vpc_of(node.placement)
 }
 
 /// Whether the list of subnets has an entry that stands for no subnet: an ID of none, or a name that no subnet of the node's VPC has.

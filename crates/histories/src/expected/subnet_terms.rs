@@ -1,9 +1,9 @@
 //! The place that a NodeENI with subnetSelectorTerms asks for on a Node: one ENI, in any subnet of the zone that a term matches. An
 //! ENIAttachment that exists decides which one, because an ENI never moves from one such subnet to another.
 
+use super::attachable::{is_in_vpc, is_near};
 use super::groups::groups;
 use super::places::{DesiredPlaces, Place};
-use super::{is_in_vpc, is_near};
 use crate::checker::model::{Model, ModelNode, ModelNodeEni};
 use crate::environment::POOL;
 use crate::highest_free_places::kept_indexes;
