@@ -86,10 +86,14 @@ impl CacheState {
 
     /// Applies the ENIs that a Describe showed; their `shown_at` is the start of the Describe. Other ENIs do not change.
     pub fn apply_shown(&mut self, page: Vec<ObservedEni>) -> Uids {
-        page.into_iter().filter_map(|seen| self.apply_one(seen)).collect()
+        let mut uids = Uids::new();
+        page.into_iter().for_each(|seen| self.apply_one(seen, &mut uids));
+        uids
     }
 
-    pub(super) fn apply_one(&mut self, shown: ObservedEni) -> Option<String> {
+    /// Applies one ENI that a Describe showed, and adds the ENIAttachments to report. If a tag no longer names the ENIAttachment
+    /// of before, both are reported: the one of before has lost its ENI.
+    fn apply_one(&mut self, shown: ObservedEni, uids: &mut Uids) {
         if shown.is_of(&self.cluster) {
             self.home.shown(shown.shown_at);
         }
@@ -99,15 +103,14 @@ impl CacheState {
         let Some(entry) = self.entries.get_mut(&shown.id) else {
             // Only a successful Delete overrides this Describe. NotFound does not: another account gives the same answer.
             let deleted = self.gone.get(&shown.id).and_then(Gone::confirmed);
-            if deleted.is_some_and(|at| within(self.lag, at, shown.shown_at)) {
-                return None;
+            if !deleted.is_some_and(|at| within(self.lag, at, shown.shown_at)) {
+                uids.extend(shown.attachment_uid().map(str::to_owned));
+                self.put(Entry::new(shown, AnsweredCalls::default()));
             }
-            let uid = shown.attachment_uid().map(str::to_owned);
-            self.put(Entry::new(shown, AnsweredCalls::default()));
-            return uid;
+            return;
         };
         if shown.shown_at < entry.seen.as_of() {
-            return None;
+            return;
         }
         let began = shown.shown_at;
         let seen = entry.answered_calls().correct(&entry.seen, shown, self.lag);
@@ -115,11 +118,10 @@ impl CacheState {
         if same(&entry.seen, &seen) {
             // This is nearly always so, for thousands of ENIs in each resync. The indexes need no update.
             entry.seen_again(&seen, calls);
-            return None;
+            return;
         }
-        let uid = seen.attachment_uid().map(str::to_owned);
+        uids.extend([&entry.seen, &seen].into_iter().filter_map(|eni| eni.attachment_uid()).map(str::to_owned));
         self.put(Entry::new(seen, calls));
-        uid
     }
 
     /// A resync that began at `began` showed ENIs of these ENIAttachments that cannot be read: they are not absent. Returns the

@@ -33,7 +33,7 @@ pub enum Invariant {
     MaxUnavailable,
     /// Labels and edits take ENIs from no more nodes of a NodeENI at a time than its pace allows.
     RemovalPace,
-    /// What has been refused for minutes is reported on the NodeENI.
+    /// What has been refused for minutes, and an ENI that has lost its tags, is reported on the NodeENI.
     Said,
     /// Nothing is created for, or attached to, an instance that EC2 has long shown as terminated.
     NothingForTheDead,

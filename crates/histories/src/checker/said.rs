@@ -1,7 +1,9 @@
-//! `said`: what EC2 or the API server has refused for minutes is reported on the NodeENI whose ENI waits for it.
+//! `said`: what EC2 or the API server has refused for minutes is reported on the NodeENI whose ENI waits for it. So is an ENI
+//! that somebody took the tags from.
 
 use super::eni_change_event::EniChange;
 use super::invariant::Invariant;
+use super::model::ModelEni;
 use super::refused_requests::{ANEW, AttachmentPlace, InPlace, WITHIN};
 use super::state::State;
 use crate::expected::differs;
@@ -70,7 +72,8 @@ pub fn check(state: &mut State, at: Millis) {
                 eni.zip(nodeeni.spec.as_ref()).is_some_and(|(eni, spec)| differs(eni, spec, &state.subnets).is_none());
             let place = attached(state, attachment);
             let in_place = InPlace { is_attached: eni.is_some(), is_as_asked };
-            let standing = state.refusals.standing(at, attachment, place, in_place)?;
+            let refused = state.refusals.standing(at, attachment, place, in_place);
+            let standing = refused.or_else(|| lost_tags(at, eni?))?;
             let claim = all_is_well(&nodeeni.object)?;
             if state.refusals.reported.get(&nodeeni.uid).is_some_and(|reported| at <= reported + ANEW) {
                 return None;
@@ -83,6 +86,12 @@ pub fn check(state: &mut State, at: Millis) {
     if let Some(how) = unsaid {
         state.broke(at, Invariant::Said, how);
     }
+}
+
+/// What somebody took from an ENI that is in place: the controller does not change the ENI any more.
+fn lost_tags(at: Millis, eni: &ModelEni) -> Option<String> {
+    let since = eni.untagged.filter(|since| at > since + WITHIN)?;
+    Some(format!("{} has been without its tags since {since} ms", eni.current.id))
 }
 
 fn attached(state: &State, attachment: &Attachment) -> AttachmentPlace {

@@ -8,11 +8,10 @@ use super::joining::{instance_in, later_provider_id};
 use crate::checker::Checker;
 use crate::checker::model::ModelEni;
 use crate::script::SubnetPlace;
-use multi_eni_api::names::TAG_ATTACHMENT_UID;
+use multi_eni_api::names::{TAG_ATTACHMENT_UID, TAG_CLUSTER};
 use multi_eni_plan::observed::AttachmentState;
 use multi_eni_sim::ec2::InstanceState;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// The EC2 actions that a script may deny to the controller.
 pub const ACTIONS: [&str; 12] = [
@@ -109,11 +108,14 @@ impl Environment {
                 self.ec2.hand_detach(id, false).map_err(|error| error.to_string())?;
             }
             if eni.untagged.is_some() && known {
-                let mut tags: BTreeMap<String, String> =
-                    eni.made_with.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-                // It may have been adopted since it was created.
-                tags.extend(eni.made_for.clone().map(|uid| (TAG_ATTACHMENT_UID.to_owned(), uid)));
-                self.ec2.hand_change(id, |eni| eni.tags = tags).map_err(|error| error.to_string())?;
+                let ids = [
+                    (TAG_CLUSTER.to_owned(), self.cluster.clone()),
+                    // It may have been adopted since it was created.
+                    (TAG_ATTACHMENT_UID.to_owned(), eni.made_for.clone().unwrap_or_default()),
+                ];
+                let made_with = eni.made_with.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+                let restored: Vec<(String, String)> = made_with.chain(ids).collect();
+                self.ec2.hand_change(id, |eni| eni.tags.extend(restored)).map_err(|error| error.to_string())?;
             } else if eni.untagged.is_some() || abandoned {
                 if eni.current.attachment.is_some() {
                     self.ec2.hand_detach(id, true).map_err(|error| error.to_string())?;

@@ -65,6 +65,23 @@ fn an_eni_seen_after_a_resync_began_is_not_missing_from_it() {
 }
 
 #[test]
+fn an_eni_whose_tag_names_no_or_another_eniattachment_is_reported_to_the_one_of_before() {
+    let named = |uid: Option<&str>, shown_at| {
+        let tags = eni(1, shown_at).tags;
+        let tags = tags.iter().filter(|(key, _)| *key != names::TAG_ATTACHMENT_UID);
+        let uid = uid.map(|uid| (names::TAG_ATTACHMENT_UID, uid));
+        ObservedEni { tags: tags.chain(uid).collect(), ..eni(1, shown_at) }
+    };
+    let uids = |uids: &[&str]| uids.iter().map(|uid| (*uid).to_owned()).collect::<Uids>();
+    let mut cache = cache();
+    assert_eq!(resync(&mut cache, 0, vec![named(Some("uid"), 0)]), uids(&["uid"]));
+    assert_eq!(resync(&mut cache, 60, vec![named(None, 60)]), uids(&["uid"]));
+    assert_eq!(resync(&mut cache, 120, vec![named(None, 120)]), uids(&[]));
+    assert_eq!(resync(&mut cache, 180, vec![named(Some("uid"), 180)]), uids(&["uid"]));
+    assert_eq!(resync(&mut cache, 240, vec![named(Some("other"), 240)]), uids(&["other", "uid"]));
+}
+
+#[test]
 fn an_eni_whose_tags_were_removed_is_found_by_id_and_reported_to_its_eniattachment() {
     let mut cache = cache();
     resync(&mut cache, 0, vec![eni(1, 0)]);
