@@ -18,7 +18,7 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt};
 use multi_eni_api::names::{ANNOTATION_DESELECTED_SINCE, ENIATTACHMENT_FINALIZER, GROUP, LABEL_NODEENI_UID, VERSION};
 use multi_eni_api::{ENIAttachment, EniAttachmentStatus, NodeENI, NodeSettings};
-use multi_eni_plan::assign::{NewAttachment, Removal};
+use multi_eni_plan::assign::NewAttachment;
 use request_bodies::{apply, difference, owner, post, precondition, whole_seconds, without_the_agents_part};
 use send::{WriteFailure, with_timeout};
 use serde_json::json;
@@ -74,19 +74,18 @@ impl Writer {
         }
     }
 
-    /// Deletes one ENIAttachment. Its finalizer keeps it until its ENI is gone from EC2.
-    pub async fn delete(&self, removal: Removal) -> Result<WriteAnswer, WriteError> {
-        let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(removal.uid.clone()), resource_version: None }),
-            ..DeleteParams::default()
-        };
-        let Removal { name, uid, .. } = removal;
+    /// Deletes one ENIAttachment, as it was when that was decided: a request that takes effect late must not take away an ENI that came
+    /// into use since then. Its finalizer keeps it until its ENI is gone from EC2.
+    pub async fn delete(&self, entry: Arc<AttachmentEntry>) -> Result<WriteAnswer, WriteError> {
+        let (name, uid) = (entry.attachment.name.clone(), entry.attachment.uid.clone());
+        let as_decided = Preconditions { uid: Some(uid.clone()), resource_version: Some(entry.version.clone()) };
+        let params = DeleteParams { preconditions: Some(as_decided), ..DeleteParams::default() };
         match with_timeout(self.attachments.delete(&name, &params)).await {
             Ok(answer) => Ok(applied(match answer.left() {
                 Some(object) => ObjectState::Attachment(AttachmentEntry::read(&object)),
                 None => ObjectState::AttachmentDeleted { name, uid },
             })),
-            Err(failure) => self.attachment_after_failure(name, &uid, "", failure).await,
+            Err(failure) => self.attachment_after_failure(name, &uid, &entry.version, failure).await,
         }
     }
 

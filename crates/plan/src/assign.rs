@@ -33,6 +33,7 @@ pub(crate) mod tests;
 mod unassigned;
 mod unassigned_sentences;
 mod unattachable_eni;
+mod undescribed;
 mod unknown_entry;
 mod vpc_cni;
 mod vpc_cni_claim;
@@ -76,6 +77,7 @@ pub fn assign(input: Input<'_>) -> Assignment {
         }
     }
     planner.nodeenis_gone();
+    planner.plan.write_once();
     planner.plan
 }
 

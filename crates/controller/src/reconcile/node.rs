@@ -9,9 +9,7 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::NodeSettings;
 use multi_eni_api::ids::{InstanceId, SecurityGroupId};
-use multi_eni_plan::assign::{
-    self, Assignment, AttachRefusal, Need, NewAttachment, Removal, RemovalReason, UnassignedReason,
-};
+use multi_eni_plan::assign::{self, Assignment, AttachRefusal, Need, NewAttachment, RemovalReason, UnassignedReason};
 use multi_eni_plan::attachment::Attachment;
 use multi_eni_plan::backoff::Content;
 use multi_eni_plan::nodeeni::{NodeEni, SubnetRef};
@@ -213,8 +211,8 @@ impl Reconciler {
                         log_create(new);
                     }
                 }
-                Work::Delete(removal) if !again => {
-                    tracing::info!(attachment = %removal.name, reason = ?removal.why, "deleting ENIAttachment");
+                Work::Delete(entry, why) if !again => {
+                    tracing::info!(attachment = %entry.attachment.name, reason = ?why, "deleting ENIAttachment");
                 }
                 Work::Follow(entry, to, _) if !again => {
                     tracing::info!(attachment = %entry.attachment.name, from = %entry.attachment.node, %to, "updating the Node of ENIAttachment");
@@ -222,7 +220,7 @@ impl Reconciler {
                 Work::RemoveTaint(removal) if !again => {
                     tracing::info!(node = %removal.node, "removing the startup taint of Node");
                 }
-                Work::Delete(_) | Work::Mark(..) | Work::Configure(..) | Work::Follow(..) | Work::RemoveTaint(_) => {}
+                Work::Delete(..) | Work::Mark(..) | Work::Configure(..) | Work::Follow(..) | Work::RemoveTaint(_) => {}
             }
         }
         if !creating.is_empty() {
@@ -234,7 +232,7 @@ impl Reconciler {
             write_backoff::sent(asked, async move {
                 match work {
                     Work::Create(new) => writer.create(*new).await,
-                    Work::Delete(removal) => writer.delete(removal).await,
+                    Work::Delete(entry, _) => writer.delete(entry).await,
                     Work::Mark(entry, since) => writer.deselect(entry, since).await,
                     Work::Configure(entry, settings) => writer.node_settings(entry, *settings).await,
                     Work::Follow(entry, name, uid) => writer.follow(entry, name, uid).await,
@@ -255,9 +253,10 @@ impl Reconciler {
         let Assignment { create, delete, deselect, reselect, reconfigure, follow, .. } = assignment;
         let creates = create.iter().map(|new| (asks_for(new), Work::Create(Box::new(new.clone()))));
         let deletes = delete.iter().filter_map(|removal| {
-            let entry = self.store.attachment(&removal.name)?;
+            let entry =
+                self.store.attachment(&removal.name).filter(|entry| entry.attachment.uid == removal.uid)?.clone();
             let asked = write_backoff::to_attachment(Write::DeleteAttachment, &entry.attachment, ());
-            Some((asked, Work::Delete(removal.clone())))
+            Some((asked, Work::Delete(entry, removal.why)))
         });
         let now = self.now();
         let marks = deselect.iter().map(|name| (name, Some(now))).chain(reselect.iter().map(|name| (name, None)));
@@ -301,7 +300,7 @@ impl Reconciler {
 /// The content of one write of an assignment.
 enum Work {
     Create(Box<NewAttachment>),
-    Delete(Removal),
+    Delete(Arc<AttachmentEntry>, RemovalReason),
     Mark(Arc<AttachmentEntry>, Option<Timestamp>),
     Configure(Arc<AttachmentEntry>, Box<NodeSettings>),
     /// With the name and UID of the Node that the instance has now.

@@ -9,6 +9,8 @@ use super::eni_change_event::EniChange;
 use super::invariant::Invariant;
 use super::max_staleness::MAX_STALENESS;
 use super::model::{ModelAttachment, ModelEni};
+use super::no_successor;
+use super::settled::is_well;
 use super::state::State;
 use crate::expected::{DesiredPlaces, Place, desired_places, ipv4_addresses};
 use crate::script::Millis;
@@ -176,46 +178,6 @@ fn detached(state: &mut State, at: Millis, before: &Eni) {
     }
 }
 
-/// Whether an ENIAttachment is as its NodeENI asks and its ENI is in place, and nothing of that has changed for long.
-pub(super) fn is_well(state: &State, at: Millis, eni_attachment: &Attachment) -> bool {
-    let model = &state.model;
-    let Some(eni) = model.in_place(eni_attachment) else { return false };
-    let instance = eni_attachment.instance.as_ref().map(ToString::to_string).unwrap_or_default();
-    let last_disturbed = [
-        eni.disturbed,
-        eni.state_since,
-        model.attachments.get(&eni_attachment.name).map_or(at, |eni_attachment| eni_attachment.disturbed),
-        model.nodes_changed.get(&eni_attachment.node).copied().unwrap_or(0),
-        model.nodeenis_changed.get(&eni_attachment.nodeeni_uid).copied().unwrap_or(0),
-        model.instances_changed.get(&instance).copied().unwrap_or(0),
-    ];
-    let disturbed = last_disturbed.into_iter().max().unwrap_or(at);
-    if at < disturbed + MAX_STALENESS {
-        return false;
-    }
-    let Some(node) = model.nodes.get(&eni_attachment.node).filter(|node| node.instance == instance) else {
-        return false;
-    };
-    let Some(nodeeni) = model.nodeenis.values().find(|nodeeni| nodeeni.uid == eni_attachment.nodeeni_uid) else {
-        return false;
-    };
-    let (card, index) = eni_attachment.slot();
-    let subnet = eni_attachment.request.subnet_id.clone();
-    let place = Place { card, index, subnet, is_in_other_vpc: false };
-    let fits = match desired_places(model, nodeeni, node, &state.subnets) {
-        DesiredPlaces::Nothing => false,
-        DesiredPlaces::Unknown => true,
-        DesiredPlaces::These(places) => places.contains(&place),
-    };
-    fits && nodeeni.spec.as_ref().is_none_or(|spec| {
-        let positive = |count: Option<i32>, least: i32| count.filter(|n| *n >= least);
-        eni_attachment.request.ipv4_prefix_count == positive(spec.ipv4_prefix_count, 1)
-            && eni_attachment.request.ipv6_address_count == positive(spec.ipv6_address_count, 1)
-            && eni_attachment.request.ipv6_prefix_count == positive(spec.ipv6_prefix_count, 1)
-            && eni_attachment.request.private_ip_count == positive(spec.private_ip_count, 2)
-    })
-}
-
 /// A NodeENI has changed.
 pub fn nodeeni(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_replica: bool) {
     if !by_replica || !loses(change, NODEENI_FINALIZER) {
@@ -269,6 +231,9 @@ pub fn attachment(state: &mut State, at: Millis, change: &ObjectChange<'_>, by_r
     let Some(eni_attachment) = object.as_ref().map(Attachment::read) else { return };
     if is_well(state, at, &eni_attachment) {
         let how = format!("{} deletes {}, whose ENI works and fits its NodeENI", change.actor, change.name);
+        state.broke(at, Invariant::NothingUnasked, how);
+    } else if no_successor::is_lost_for_nothing(state, at, &eni_attachment) {
+        let how = format!("{} deletes {}, whose ENI is in use and can have no successor", change.actor, change.name);
         state.broke(at, Invariant::NothingUnasked, how);
     } else if let Some(pod) = user(state, at, &eni_attachment) {
         let how = format!("{} deletes {}, which Pod {pod} uses", change.actor, change.name);

@@ -1,7 +1,7 @@
 //! `device-return`, when a replica detaches the ENI of an ENIAttachment that is being deleted: a driver for DPDK does not have its device,
 //! or the agent of the node has had its time to give the device back.
 
-use super::bound_devices::is_bound;
+use super::bound_devices::is_bound_of;
 use super::invariant::Invariant;
 use super::max_staleness::MAX_WATCH_STALENESS;
 use super::model::{Model, ModelAttachment};
@@ -17,9 +17,7 @@ pub(super) const RETURN_WITHIN: Millis = 120_000;
 pub fn detached(state: &mut State, at: Millis, actor: &str, eni: &Eni, of: &ModelAttachment) {
     let Some(since) = of.deleting_since.filter(|_| state.node_agent && of.bound_when_deleted) else { return };
     let attachment = &of.attachment;
-    let reported = attachment.status.node.as_ref().and_then(|node| node.mac_address.as_deref());
-    let is_of_it = reported.is_some_and(|mac| mac.eq_ignore_ascii_case(&eni.mac_address));
-    if !is_bound(attachment) || !is_of_it || !is_reached(&state.model, at, attachment) {
+    if !is_bound_of(attachment, &eni.mac_address) || !is_reached(&state.model, at, attachment) {
         return;
     }
     let least = RETURN_WITHIN.saturating_sub(state.clocks_differ);

@@ -6,8 +6,8 @@
 //! - [`invariant`]: the invariants.
 //! - One file for each invariant, or for a few that belong together: `allowed`, `status_true`, `adoption`, `lease`, `budget`,
 //!   `backoff` (by `targets`), `max_unavailable` (data: `unavailable_nodes`), `removal_pace` (data: `removal_history`), `said` (data:
-//!   `refused_requests`), `startup_taint` (data: `tainted_nodes`), `device_return` (data: `bound_devices`).
-//! - `max_staleness`, `outages`: what a replica may not know yet.
+//!   `refused_requests`), `startup_taint` (data: `tainted_nodes`), `device_return` (data: `bound_devices`), `no_successor`.
+//! - `max_staleness`, `settled`, `outages`: what a replica may not know yet.
 //! - [`trace`], `trace_lines`: the trace and its words.
 
 mod adoption;
@@ -23,6 +23,7 @@ mod lease;
 mod max_staleness;
 mod max_unavailable;
 pub mod model;
+mod no_successor;
 mod on_change;
 mod on_request;
 mod outages;
@@ -30,6 +31,7 @@ mod refused_requests;
 mod removal_history;
 mod removal_pace;
 mod said;
+mod settled;
 pub mod startup_taint;
 pub mod state;
 mod status_true;

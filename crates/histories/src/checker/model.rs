@@ -3,9 +3,9 @@
 mod adoption;
 mod objects;
 
-pub use objects::{ModelAttachment, ModelEni, ModelNode, ModelNodeEni};
+pub use objects::{FormerSpec, ModelAttachment, ModelEni, ModelNode, ModelNodeEni};
 
-use super::bound_devices::is_bound;
+use super::bound_devices::is_bound_of;
 use super::eni_change_event::EniChange;
 use crate::environment::{COMPUTE_TYPE_LABEL, POD_ANNOTATION};
 use crate::script::{Millis, Placement};
@@ -34,6 +34,8 @@ pub struct Model {
     pub nodeenis: BTreeMap<String, ModelNodeEni>,
     /// By UID: when a NodeENI's spec last changed. It may be in the future: until then a replica may not know that a name moved.
     pub nodeenis_changed: BTreeMap<String, Millis>,
+    /// By UID: the spec of a NodeENI before its last change.
+    pub specs_before: BTreeMap<String, FormerSpec>,
     /// ENIAttachments by name.
     pub attachments: BTreeMap<String, ModelAttachment>,
     /// Pods by name: since when each exists, its Node, and the NodeENI that it uses.
@@ -119,6 +121,11 @@ impl Model {
         self.enis.insert(id.to_owned(), next);
     }
 
+    /// Whether the stored report is about the present ENI of the ENIAttachment, and says that a driver for DPDK has its device.
+    fn has_bound_device(&self, attachment: &Attachment) -> bool {
+        self.made_for(&attachment.uid).any(|eni| is_bound_of(attachment, &eni.current.mac))
+    }
+
     /// Whether all ENIAttachments of a NodeENI on an instance, and its attached ENIs that have none, are in places for which
     /// `is_in` (slot, subnet) holds.
     pub fn are_all_in(&self, nodeeni_uid: &str, instance: &str, is_in: impl Fn((i32, i32), &str) -> bool) -> bool {
@@ -195,6 +202,11 @@ impl Model {
             (object.get("spec"), object.pointer("/metadata/deletionTimestamp").is_some())
         }
         if before.map(asks) != after.map(asks) {
+            if let Some(before) = before {
+                let uid = text(before, "/metadata/uid");
+                let since = self.nodeenis_changed.get(uid).copied().unwrap_or(0);
+                self.specs_before.insert(uid.to_owned(), FormerSpec { spec: read(before, "/spec"), since });
+            }
             for object in before.into_iter().chain(after) {
                 // The entry may lie in the future, because a replica may learn of a moved name later than of an edit.
                 let changed = self.nodeenis_changed.entry(text(object, "/metadata/uid").to_owned()).or_default();
@@ -235,7 +247,7 @@ impl Model {
                     attachment.deleting.map(|_| same.and_then(|before| before.deleting_since).unwrap_or(at));
                 let was_bound = same.filter(|before| before.deleting_since.is_some());
                 let bound_when_deleted = deleting_since.is_some()
-                    && was_bound.map_or_else(|| is_bound(&attachment), |before| before.bound_when_deleted);
+                    && was_bound.map_or_else(|| self.has_bound_device(&attachment), |before| before.bound_when_deleted);
                 self.attachments.insert(
                     name.to_owned(),
                     ModelAttachment {

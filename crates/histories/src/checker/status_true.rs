@@ -1,8 +1,8 @@
 //! `status-true`, when a replica writes a status: the status must not say what has been untrue for long.
 
-use super::allowed::is_well;
 use super::invariant::Invariant;
 use super::max_staleness::{MAX_STALENESS, MAX_WATCH_STALENESS};
+use super::settled::is_well;
 use super::state::State;
 use crate::script::Millis;
 use multi_eni_api::ENIAttachment;

@@ -156,7 +156,7 @@ fn differs(state: &State, eni: &ModelEni, spec: &NodeEniSpec) -> Option<String> 
 }
 
 /// Whether a NodeENI asks for a place on an instance that never works: a device index beyond its network card, or a subnet of another
-/// VPC. No ENI of the NodeENI there is replaced then.
+/// VPC. An ENI of the NodeENI there may stay then, because its successor has no place.
 fn has_impossible_place(state: &State, uid: &str, instance: &str) -> bool {
     let model = &state.model;
     let nodeeni = model.nodeenis.values().find(|nodeeni| nodeeni.uid == uid);

@@ -335,6 +335,17 @@ impl Assignment {
         create.is_empty() && delete.is_empty() && marks
     }
 
+    /// Drops the marks and settings of ENIAttachments that are deleted. A deletion names the version of the object that it is about, so
+    /// another write at the same time would make the API server refuse it. Only the Node of an instance is still written: nothing would
+    /// write that after the deletion, and the deletion is then decided again.
+    pub(super) fn write_once(&mut self) {
+        let Self { delete, deselect, reselect, reconfigure, .. } = self;
+        let stays = |name: &str| !delete.iter().any(|removal| removal.name == name);
+        deselect.retain(|name| stays(name));
+        reselect.retain(|name| stays(name));
+        reconfigure.retain(|(name, _)| stays(name));
+    }
+
     pub(super) fn recheck_at(&mut self, at: Timestamp) {
         self.recheck = Some(self.recheck.map_or(at, |earlier| earlier.min(at)));
     }

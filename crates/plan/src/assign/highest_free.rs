@@ -25,15 +25,33 @@ struct Own {
 }
 
 impl NodePlanner<'_> {
-    /// The device index for each subnet, in the order of the list, or why the subnet has none now.
+    /// The device index for each subnet, in the order of the list, or why the subnet has none now. A subnet of another VPC than the
+    /// node's never has one, unless an ENI that was adopted from upstream is there.
     pub(super) fn device_indexes(
         &mut self,
         on: NodeEniOnNode<'_>,
         subnets: &[&ObservedSubnet],
     ) -> Vec<Result<i32, UnassignedReason>> {
+        let shown = self.input.instance;
+        let in_vpc = |subnet: &ObservedSubnet| match pinned(on.mine, &subnet.id) {
+            Some(_) => Ok(()),
+            None => shown.map_or(Ok(()), |shown| is_of_the_nodes_vpc(shown, subnet)),
+        };
+        let possible: Vec<Result<(), UnassignedReason>> = subnets.iter().map(|subnet| in_vpc(subnet)).collect();
         match on.spec.index_policy {
-            DeviceIndexPolicy::Exact => (on.spec.index..).take(subnets.len()).map(Ok).collect(),
-            DeviceIndexPolicy::HighestFree => self.highest_free(on, subnets),
+            DeviceIndexPolicy::Exact => possible
+                .into_iter()
+                .zip(on.spec.index..)
+                .map(|(is_possible, index)| is_possible.map(|()| index))
+                .collect(),
+            DeviceIndexPolicy::HighestFree => {
+                let here = subnets.iter().zip(&possible).filter(|(_, is_possible)| is_possible.is_ok());
+                let here: Vec<&ObservedSubnet> = here.map(|(subnet, _)| *subnet).collect();
+                let mut chosen = self.highest_free(on, &here).into_iter();
+                let index =
+                    |is_possible: Result<(), _>| is_possible.map_or_else(|why| Some(Err(why)), |()| chosen.next());
+                possible.into_iter().filter_map(index).collect()
+            }
         }
     }
 
@@ -44,18 +62,16 @@ impl NodePlanner<'_> {
     ) -> Vec<Result<i32, UnassignedReason>> {
         let NodeEniOnNode { nodeeni, spec, mine, .. } = on;
         let own = self.own_indexes(nodeeni, spec.card, mine);
-        let interfaces = self.input.instance;
-        let in_vpc = |subnet: &ObservedSubnet| interfaces.map_or(Ok(()), |shown| is_of_the_nodes_vpc(shown, subnet));
         // An ENI that was adopted from upstream keeps its slot, also on another card.
         let mut chosen: Vec<Option<(i32, i32)>> =
             subnets.iter().map(|subnet| pinned(mine, &subnet.id).map(Attachment::slot)).collect();
         // An ENI stays where it is. Then the index of an ENI whose subnet is no longer listed goes to another subnet, so that the
-        // replacement of an ENI does not move it. A subnet of another VPC will never have an ENI here, and takes no index.
+        // replacement of an ENI does not move it.
         for is_same_subnet in [true, false] {
             for (at, subnet) in subnets.iter().enumerate() {
                 let fits = |own: &&Own| {
                     !chosen.contains(&Some((spec.card, own.index)))
-                        && (own.subnet == subnet.id.as_str() || !is_same_subnet && in_vpc(subnet).is_ok())
+                        && (own.subnet == subnet.id.as_str() || !is_same_subnet)
                 };
                 let index = own.iter().find(fits).map(|own| own.index);
                 if let Some(of_subnet) = chosen.get_mut(at).filter(|of_subnet| of_subnet.is_none()) {
@@ -66,11 +82,10 @@ impl NodePlanner<'_> {
         let on_card = chosen.iter().flatten().filter(|(card, _)| *card == spec.card);
         let mut taken: BTreeSet<i32> = on_card.map(|(_, index)| *index).collect();
         let mut indexes = Vec::new();
-        for (slot, subnet) in chosen.into_iter().zip(subnets) {
-            indexes.push(match (slot, in_vpc(subnet)) {
-                (Some((_, index)), _) => Ok(index),
-                (None, Ok(())) => self.next_free(on, &mut taken),
-                (None, Err(why)) => Err(why),
+        for slot in chosen {
+            indexes.push(match slot {
+                Some((_, index)) => Ok(index),
+                None => self.next_free(on, &mut taken),
             });
         }
         indexes

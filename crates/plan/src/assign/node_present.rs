@@ -8,7 +8,6 @@ use super::nodeeni_on_node::NodeEniOnNode;
 use super::outdated::same;
 use super::planner::NodePlanner;
 use super::recover;
-use super::slots::in_the_nodes_vpc;
 use super::unassigned::UnassignedReason;
 use super::unattachable_eni::unattachable;
 use crate::attachment::Attachment;
@@ -100,11 +99,7 @@ impl NodePlanner<'_> {
         }
         // While a lookup is missing, deviceIndexPolicy highestFree may choose any slot.
         if !unplaced.iter().any(|place| place.why.awaits_ec2()) {
-            // A subnet of another VPC will never have an ENI here, so a NodeENI that takes any free index may have the slot.
-            let is_possible = |new: &&NewAttachment| {
-                input.instance.is_none_or(|interfaces| in_the_nodes_vpc(&input, interfaces, new).is_ok())
-            };
-            let slots: BTreeSet<Slot> = placed.iter().filter(is_possible).map(slot_of).collect();
+            let slots: BTreeSet<Slot> = placed.iter().map(slot_of).collect();
             self.plan.slots.push((nodeeni.uid.clone(), slots.into_iter().collect()));
         }
         let turn = input.permits.get(&nodeeni.uid).and_then(|nodes| nodes.get(&node.name));
@@ -114,21 +109,10 @@ impl NodePlanner<'_> {
         for new in placed {
             match self.slot_state(node, nodeeni, &new, claimed, &progress) {
                 SlotState::Settled => {}
-                SlotState::Closed(why) => {
-                    // In another slot a subnet of another VPC would not have an ENI either.
-                    let is_held = matches!(why, UnassignedReason::SlotHeld { .. });
-                    let interfaces = input.instance.filter(|_| is_held);
-                    let vpc = interfaces.and_then(|interfaces| in_the_nodes_vpc(&input, interfaces, &new).err());
-                    self.refuse(node, nodeeni, vpc.unwrap_or(why));
-                }
+                SlotState::Closed(why) => self.refuse(node, nodeeni, why),
                 SlotState::Open => {
-                    let slot = slot_of(&new);
-                    let created = self.creation(node, nodeeni, spec, new);
-                    // A subnet of another VPC will never have an ENI here, so a younger NodeENI may have the slot.
-                    if !matches!(created, Err(UnassignedReason::SubnetInOtherVpc { .. })) {
-                        claimed.insert(slot, nodeeni.name.clone());
-                    }
-                    match created {
+                    claimed.insert(slot_of(&new), nodeeni.name.clone());
+                    match self.creation(node, nodeeni, spec, new) {
                         Ok(new) => {
                             progress.present += 1;
                             if new.adopts.is_none()

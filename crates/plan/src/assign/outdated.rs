@@ -11,6 +11,7 @@ use super::replacement_check::{NextPlace, Obstacle};
 use super::subnet_terms::waits_for_room;
 use super::unassigned::UnassignedReason;
 use super::unattachable_eni::{is_refused, unattachable};
+use super::undescribed::{Undescribed, is_paced};
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;
 use crate::removals::Cause;
@@ -33,7 +34,6 @@ impl<'a> NodePlanner<'a> {
         let input = self.input;
         let live: Vec<&Attachment> = mine.iter().copied().filter(|attachment| attachment.deleting.is_none()).collect();
         let kept = kept(&input, &live, wanted, unplaced);
-        let is_kept = |attachment: &Attachment| kept.iter().any(|other| other.name == attachment.name);
         for new in wanted {
             let holder = kept
                 .iter()
@@ -44,20 +44,15 @@ impl<'a> NodePlanner<'a> {
         }
         let unfilled: Vec<&NewAttachment> =
             wanted.iter().filter(|new| !live.iter().any(|attachment| attachment.name == new.name)).collect();
-        let is_described = |attachment: &Attachment| wanted.iter().any(|new| new.name == attachment.name);
-        let undescribed = live.iter().copied().filter(|attachment| !is_described(attachment) && !is_kept(attachment));
-        // A new ENI in a subnet replaces the old ENI in the same subnet.
-        let is_same_subnet = |attachment: &&Attachment| {
-            unfilled.iter().any(|new| new.spec.request.subnet_id == attachment.request.subnet_id)
-        };
-        let (first, last): (Vec<&Attachment>, Vec<&Attachment>) = undescribed.partition(is_same_subnet);
-        let undescribed = [first, last].concat();
+        let Undescribed { moved, remaining, surplus, no_successor } =
+            Undescribed::sort(&input, &live, &kept, wanted, &unfilled, unplaced);
+        let is_in =
+            |list: &[&Attachment], attachment: &Attachment| list.iter().any(|other| other.name == attachment.name);
+        let is_kept = |attachment: &Attachment| is_in(&kept, attachment) || is_in(&remaining, attachment);
         // The surplus ENIAttachments have no successor. They are not replaced but deleted, so they do not wait for the rollout.
-        let (moved, surplus) = undescribed.split_at(unfilled.len().min(undescribed.len()));
         let mut waits = false;
-        for attachment in surplus {
-            let is_paced = input.is_in_use(attachment) && input.node.is_some_and(|node| !node.deleting);
-            if !is_paced || self.may_lose(nodeeni, attachment, Cause::Edited) {
+        for attachment in &surplus {
+            if !is_paced(&input, attachment) || self.may_lose(nodeeni, attachment, Cause::Edited) {
                 self.remove(attachment, RemovalReason::Surplus);
             } else {
                 waits = true;
@@ -72,19 +67,16 @@ impl<'a> NodePlanner<'a> {
             .copied()
             .filter(|attachment| is_outdated(attachment) && !is_kept(attachment) && input.is_in_use(attachment))
             .collect();
-        let stop = match input.node.filter(|_| !used.is_empty()) {
+        let stop = match input.node.filter(|_| !used.is_empty() && no_successor.is_none()) {
             Some(node) => {
                 let moves: Vec<&Attachment> =
                     moved.iter().copied().filter(|attachment| input.is_in_use(attachment)).collect();
                 let mut place = NextPlace { planner: self, node, nodeeni, asks: permit.is_some() };
                 place.stops(wanted, &used, &moves, &unfilled)
             }
-            None => None,
+            None => no_successor.map(Obstacle::known),
         };
-        for attachment in live
-            .iter()
-            .copied()
-            .filter(|attachment| !surplus.iter().any(|other| other.name == attachment.name) && !is_kept(attachment))
+        for attachment in live.iter().copied().filter(|attachment| !is_in(&surplus, attachment) && !is_kept(attachment))
         {
             let described = wanted.iter().find(|new| new.name == attachment.name);
             let fits = described.is_some_and(|new| same(&attachment.request, &new.spec.request));

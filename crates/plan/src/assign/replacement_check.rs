@@ -1,5 +1,5 @@
 //! Decides whether the replacement of an ENI in use can succeed, before that ENI is deleted. It checks the limits of the instance
-//! type, the VPC, the target slot and earlier refusals of EC2. It deletes nothing; it only returns the reason why the old ENI
+//! type, the target slot and earlier refusals of EC2. It deletes nothing; it only returns the reason why the old ENI
 //! must stay.
 
 use super::adoption::LOOKUP_VALID;
@@ -9,7 +9,7 @@ use super::limits;
 use super::new_attachment::NewAttachment;
 use super::planner::NodePlanner;
 use super::resolved::{Resolved, resolve};
-use super::slots::{in_the_nodes_vpc, occupant};
+use super::slots::occupant;
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
 use crate::nodeeni::{EniSpec, NodeEni};
@@ -30,7 +30,7 @@ pub(super) struct Obstacle {
 }
 
 impl Obstacle {
-    fn known(why: UnassignedReason) -> Self {
+    pub fn known(why: UnassignedReason) -> Self {
         Self { why, keeps_turn: false }
     }
 
@@ -91,8 +91,9 @@ impl NextPlace<'_, '_> {
         self.planner.check_instance(instance).err()
     }
 
-    /// A reason that no free slot can remove: the type has no such network card or device index, the card is full, the spec asks for more
-    /// addresses than the type supports, or the subnet is in another VPC.
+    /// A reason that no free slot can remove: the type has no such network card or device index, the card is full, or the spec asks for more
+    /// addresses than the type supports. In the node's turn a lookup must have shown the instance, because it shows whether the subnets are
+    /// of the node's VPC.
     fn never_works(&mut self, wanted: &[NewAttachment], used: &[&Attachment]) -> Option<Obstacle> {
         let spec = self.nodeeni.spec.as_ref().ok()?;
         let limits = match self.planner.limits_of(self.node) {
@@ -108,12 +109,18 @@ impl NextPlace<'_, '_> {
                     limits::card_has_room(kind, limits, card, interfaces, self.planner.here)?;
                 }
             }
-            self.planner
-                .input
-                .instance
-                .map_or(Ok(()), |interfaces| in_the_nodes_vpc(&self.planner.input, interfaces, new))
+            Ok(())
         };
-        wanted.iter().find_map(|new| fits(new).err()).map(Obstacle::known)
+        let never = wanted.iter().find_map(|new| fits(new).err()).map(Obstacle::known);
+        never.or_else(|| self.not_shown())
+    }
+
+    /// The obstacle that no lookup has shown the instance yet. Checked only in the node's turn.
+    fn not_shown(&mut self) -> Option<Obstacle> {
+        let instance =
+            self.node.instance.as_ref().ok().filter(|_| self.asks && self.planner.input.instance.is_none())?;
+        self.planner.plan.needs.insert(Need::LookupInterfaces(instance.clone()));
+        Some(Obstacle::asked(UnassignedReason::LookupPending("the EC2 lookup of the node's interfaces")))
     }
 
     /// Why the slot of `new` is closed: an ENIAttachment or an ENI occupies it, EC2 refused it before, or the lookup is too old.

@@ -10,7 +10,6 @@ use super::unassigned::UnassignedReason;
 use crate::nodeeni::{EniSpec, NodeEni};
 use crate::observed::{InstanceInterfaces, ObservedEni, ObservedNode, ObservedSubnet};
 use jiff::{SignedDuration, Timestamp};
-use multi_eni_api::ids::SubnetId;
 use multi_eni_api::names::TAG_NODEENI;
 
 type Slot = (i32, i32);
@@ -32,9 +31,6 @@ impl NodePlanner<'_> {
         let limits = self.limits_of(node)?;
         if let Some((kind, limits)) = &limits {
             limits::fits(kind, limits, spec, slot)?;
-        }
-        if let Some(interfaces) = input.instance {
-            in_the_nodes_vpc(&input, interfaces, new)?;
         }
         if let (Some(interfaces), Some(refused)) = (input.instance, input.refused_attach.get(&new.name))
             && let Some(why) = refused.stands(&new.spec.request, node, interfaces, input.now)
@@ -139,16 +135,6 @@ impl NodePlanner<'_> {
 
 /// Refuses a subnet in another VPC than the node's. EC2 would create an ENI there and never attach it. The VPC of an instance
 /// never changes, so an old lookup is sufficient.
-pub(super) fn in_the_nodes_vpc(
-    input: &Input<'_>,
-    interfaces: &InstanceInterfaces,
-    new: &NewAttachment,
-) -> Result<(), UnassignedReason> {
-    let subnet = SubnetId::parse(&new.spec.request.subnet_id).ok().and_then(|id| input.catalog.subnets.get(&id));
-    subnet.map_or(Ok(()), |subnet| is_of_the_nodes_vpc(interfaces, subnet))
-}
-
-/// The same for a subnet that has no slot yet.
 pub(super) fn is_of_the_nodes_vpc(
     interfaces: &InstanceInterfaces,
     subnet: &ObservedSubnet,

@@ -69,6 +69,15 @@ pub struct ModelNodeEni {
     pub object: Value,
 }
 
+/// The spec of a NodeENI before its last change.
+#[derive(Debug, Clone)]
+pub struct FormerSpec {
+    /// The spec; None if it cannot be read.
+    pub spec: Option<NodeEniSpec>,
+    /// Since when the NodeENI had it.
+    pub since: Millis,
+}
+
 /// An ENIAttachment.
 #[derive(Debug, Clone)]
 pub struct ModelAttachment {

@@ -231,6 +231,21 @@ fn nothing_is_created_before_the_lookup_and_before_the_finalizer() {
     assert!(world.assign().create.is_empty());
 }
 
+/// The deletion names the version of the object, which another write would change.
+#[test]
+fn an_eniattachment_that_is_deleted_gets_no_other_write() {
+    let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A, SUBNET_B])]);
+    world.settle();
+    let mut edited = nodeeni("a", 1, &[SUBNET_A]);
+    edited.spec.as_mut().unwrap().node_settings.mtu = Some(9001);
+    world.nodeenis = vec![edited];
+    let plan = world.assign();
+    let deleted: Vec<&str> = plan.delete.iter().map(|removal| &*removal.name).collect();
+    let configured: Vec<&str> = plan.reconfigure.iter().map(|(name, _)| &**name).collect();
+    assert_eq!((deleted.len(), configured.len()), (1, 1), "{plan:?}");
+    assert_ne!(deleted, configured);
+}
+
 #[test]
 fn settings_for_the_node_agent_follow_the_nodeeni_without_a_new_eni() {
     let mut world = World::new(vec![nodeeni("a", 1, &[SUBNET_A])]);

@@ -3,12 +3,18 @@
 use super::*;
 use crate::named_groups::NamedGroups;
 use crate::observed::InstanceLimits;
+use crate::rollout::Turn;
 use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::ids::SecurityGroupId;
 
-/// Subnet A is in the node's VPC, and B is in another one. Both VPCs have a security group of the same name.
+const SUBNET_C: &str = "subnet-0cccccccccccccccc";
+
+/// Subnets A and C are in the node's VPC, and B is in another one. Both VPCs have a security group of the same name.
 fn world(nodeenis: Vec<NodeEni>) -> World {
     let mut world = World::new(nodeenis);
+    let (a, c) = (SubnetId::parse(SUBNET_A).unwrap(), SubnetId::parse(SUBNET_C).unwrap());
+    let of_c = ObservedSubnet { id: c.clone(), ..world.catalog.subnets[&a].clone() };
+    world.catalog.subnets.insert(c, of_c);
     world.catalog.subnets.get_mut(&SubnetId::parse(SUBNET_B).unwrap()).unwrap().vpc = "vpc-2".into();
     let group = |vpc: &str, id: &str| (vpc.to_owned(), SecurityGroupId::parse(id).unwrap());
     let named = NamedGroups::first([group("vpc-1", "sg-00000001"), group("vpc-2", "sg-00000002")].into());
@@ -85,4 +91,95 @@ fn a_subnet_of_another_vpc_takes_no_free_index() {
         let refused: Vec<_> = assignment.refused.iter().map(|refusal| refusal.why.clone()).collect();
         assert_eq!(refused, [in_other_vpc()], "{policy:?}");
     }
+}
+
+/// An instance of a type with four interfaces, with a working ENI in each of these subnets. It is the node's turn to lose ENIs.
+fn working(policy: DeviceIndexPolicy, subnets: &[&str]) -> World {
+    let mut world = world(vec![list(policy, subnets)]);
+    world.node.as_mut().unwrap().instance_type = Some("m5.2xlarge".into());
+    let limits = InstanceLimits { enis: 4, cards: vec![4], ipv4_per_eni: 10, ipv6_per_eni: 10 };
+    world.catalog.instance_types.insert("m5.2xlarge".into(), Some(limits));
+    world.settle();
+    world.attached_on_ec2.extend(world.attachments.iter().map(|attachment| attachment.name.clone()));
+    assert_eq!(world.attachments.len(), subnets.len());
+    world.permits =
+        [("uid-a".to_owned(), [("n0".to_owned(), Turn { had: subnets.len(), may_lose: true })].into())].into();
+    world
+}
+
+fn list(policy: DeviceIndexPolicy, subnets: &[&str]) -> NodeEni {
+    let mut list = nodeeni("a", 2, subnets);
+    list.spec.as_mut().unwrap().index_policy = policy;
+    list
+}
+
+fn whys(assignment: &Assignment) -> Vec<UnassignedReason> {
+    assignment.refused.iter().map(|refusal| refusal.why.clone()).collect()
+}
+
+/// An edit that names a subnet of another VPC must not take the working ENI, which would have no successor.
+#[test]
+fn an_eni_in_use_stays_while_its_successor_would_be_in_another_vpc() {
+    for policy in [DeviceIndexPolicy::Exact, DeviceIndexPolicy::HighestFree] {
+        let mut world = working(policy, &[SUBNET_A]);
+        world.nodeenis = vec![list(policy, &[SUBNET_B])];
+        let kept = world.assign();
+        assert!(kept.delete.is_empty() && kept.outdated.is_empty(), "{policy:?}: {kept:?}");
+        assert_eq!(whys(&kept), [in_other_vpc()], "{policy:?}");
+        // One that carries no traffic goes at once.
+        world.attached_on_ec2.clear();
+        assert_eq!(world.assign().delete.len(), 1, "{policy:?}");
+    }
+}
+
+/// The first ENI would move to the second index, from which the second one would have to go.
+#[test]
+fn no_eni_moves_into_the_place_of_one_that_stays() {
+    let mut world = working(DeviceIndexPolicy::Exact, &[SUBNET_A, SUBNET_C]);
+    world.nodeenis = vec![list(DeviceIndexPolicy::Exact, &[SUBNET_C, SUBNET_B])];
+    let kept = world.assign();
+    assert!(kept.delete.is_empty() && kept.create.is_empty() && kept.outdated.is_empty(), "{kept:?}");
+    assert!(whys(&kept).iter().all(|why| *why == in_other_vpc()), "{kept:?}");
+}
+
+/// A subnet of another VPC that comes into the list beside others takes nothing from them.
+#[test]
+fn a_replacement_goes_on_beside_a_subnet_of_another_vpc() {
+    for policy in [DeviceIndexPolicy::Exact, DeviceIndexPolicy::HighestFree] {
+        let mut world = working(policy, &[SUBNET_A]);
+        world.nodeenis = vec![list(policy, &[SUBNET_C, SUBNET_B])];
+        let moved = world.assign();
+        assert_eq!(moved.delete.iter().map(|removal| removal.why).collect::<Vec<_>>(), [RemovalReason::Replaced]);
+    }
+}
+
+/// `highestFree` knows no index on the card to which an edit moves the ENI.
+#[test]
+fn an_eni_in_use_stays_while_no_index_is_known_for_its_successor() {
+    let edit = |world: &mut World| {
+        let mut edited = list(DeviceIndexPolicy::HighestFree, &[SUBNET_A]);
+        edited.spec.as_mut().unwrap().card = 1;
+        world.nodeenis = vec![edited];
+    };
+    let mut world = working(DeviceIndexPolicy::HighestFree, &[SUBNET_A]);
+    edit(&mut world);
+    let kept = world.assign();
+    assert!(kept.delete.is_empty(), "{kept:?}");
+    assert_eq!(whys(&kept), [UnassignedReason::NoSuchCard { kind: "m5.2xlarge".into(), card: 1, cards: 1 }]);
+    // A process has just started.
+    world.interfaces = None;
+    let waits = world.assign();
+    assert!(waits.delete.is_empty() && waits.needs.iter().any(|need| matches!(need, Need::LookupInterfaces(_))));
+}
+
+/// Until a lookup has shown the instance, the subnets of the list may be in another VPC.
+#[test]
+fn nothing_in_use_is_replaced_before_a_lookup_has_shown_the_instance() {
+    let mut world = working(DeviceIndexPolicy::Exact, &[SUBNET_A]);
+    world.nodeenis = vec![list(DeviceIndexPolicy::Exact, &[SUBNET_C])];
+    let shown = world.interfaces.take();
+    let waits = world.assign();
+    assert!(waits.delete.is_empty() && waits.needs.iter().any(|need| matches!(need, Need::LookupInterfaces(_))));
+    world.interfaces = shown;
+    assert_eq!(world.assign().delete.len(), 1);
 }
