@@ -8,6 +8,7 @@ mod another_index;
 mod assignment;
 mod attach_refusals;
 mod desired;
+mod device_indexes;
 mod duplicate_nodes;
 mod existing_eni_request;
 mod group_terms;

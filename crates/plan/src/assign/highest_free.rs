@@ -7,12 +7,10 @@ use super::assignment::Need;
 use super::nodeeni_on_node::NodeEniOnNode;
 use super::planner::NodePlanner;
 use super::replacement_check::{asks_for_no_slot, slots_of};
-use super::slots::is_of_the_nodes_vpc;
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
 use crate::nodeeni::NodeEni;
 use crate::observed::{AttachmentState, InstanceInterfaces, ObservedEni, ObservedNode, ObservedSubnet};
-use multi_eni_api::DeviceIndexPolicy;
 use multi_eni_api::names::attachment_name;
 use std::collections::BTreeSet;
 
@@ -25,37 +23,8 @@ struct Own {
 }
 
 impl NodePlanner<'_> {
-    /// The device index for each subnet, in the order of the list, or why the subnet has none now. A subnet of another VPC than the
-    /// node's never has one, unless an ENI that was adopted from upstream is there.
-    pub(super) fn device_indexes(
-        &mut self,
-        on: NodeEniOnNode<'_>,
-        subnets: &[&ObservedSubnet],
-    ) -> Vec<Result<i32, UnassignedReason>> {
-        let shown = self.input.instance;
-        let in_vpc = |subnet: &ObservedSubnet| match pinned(on.mine, &subnet.id) {
-            Some(_) => Ok(()),
-            None => shown.map_or(Ok(()), |shown| is_of_the_nodes_vpc(shown, subnet)),
-        };
-        let possible: Vec<Result<(), UnassignedReason>> = subnets.iter().map(|subnet| in_vpc(subnet)).collect();
-        match on.spec.index_policy {
-            DeviceIndexPolicy::Exact => possible
-                .into_iter()
-                .zip(on.spec.index..)
-                .map(|(is_possible, index)| is_possible.map(|()| index))
-                .collect(),
-            DeviceIndexPolicy::HighestFree => {
-                let here = subnets.iter().zip(&possible).filter(|(_, is_possible)| is_possible.is_ok());
-                let here: Vec<&ObservedSubnet> = here.map(|(subnet, _)| *subnet).collect();
-                let mut chosen = self.highest_free(on, &here).into_iter();
-                let index =
-                    |is_possible: Result<(), _>| is_possible.map_or_else(|why| Some(Err(why)), |()| chosen.next());
-                possible.into_iter().filter_map(index).collect()
-            }
-        }
-    }
-
-    fn highest_free(
+    /// The device index for each subnet, in the order of the list, or why the subnet has none now.
+    pub(super) fn highest_free(
         &mut self,
         on: NodeEniOnNode<'_>,
         subnets: &[&ObservedSubnet],

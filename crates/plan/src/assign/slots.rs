@@ -8,7 +8,7 @@ use super::new_attachment::NewAttachment;
 use super::planner::{JUST_NOW, NodePlanner};
 use super::unassigned::UnassignedReason;
 use crate::nodeeni::{EniSpec, NodeEni};
-use crate::observed::{InstanceInterfaces, ObservedEni, ObservedNode, ObservedSubnet};
+use crate::observed::{InstanceInterfaces, ObservedEni, ObservedNode};
 use jiff::{SignedDuration, Timestamp};
 use multi_eni_api::names::TAG_NODEENI;
 
@@ -130,21 +130,6 @@ impl NodePlanner<'_> {
         if let Some(valid) = valid {
             self.plan.recheck_at(input.now.saturating_add(valid).unwrap_or(Timestamp::MAX));
         }
-    }
-}
-
-/// Refuses a subnet in another VPC than the node's. EC2 would create an ENI there and never attach it. The VPC of an instance
-/// never changes, so an old lookup is sufficient.
-pub(super) fn is_of_the_nodes_vpc(
-    interfaces: &InstanceInterfaces,
-    subnet: &ObservedSubnet,
-) -> Result<(), UnassignedReason> {
-    match &interfaces.vpc {
-        Some(vpc) if subnet.vpc != *vpc => {
-            let subnet = (subnet.id.clone(), subnet.vpc.clone());
-            Err(UnassignedReason::SubnetInOtherVpc { subnet, vpc: vpc.to_string() })
-        }
-        Some(_) | None => Ok(()),
     }
 }
 
