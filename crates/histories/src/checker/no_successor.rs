@@ -30,10 +30,10 @@ pub(super) fn is_lost_for_nothing(state: &State, at: Millis, lost: &Attachment) 
     let is_open = |place: &Place| {
         let here =
             |other: &&Attachment| other.slot() == (place.card, place.index) && other.request.subnet_id == place.subnet;
-        !place.is_in_other_vpc && !others.iter().any(|other| here(other))
+        !place.is_in_other_vpc && !others.iter().any(here)
     };
     let is_asked_for = others.len() < places.len();
-    is_asked_for && places.iter().any(|place| place.is_in_other_vpc) && !places.iter().any(|place| is_open(place))
+    is_asked_for && places.iter().any(|place| place.is_in_other_vpc) && !places.iter().any(is_open)
 }
 
 /// Whether the NodeENI asked for this ENI before its last edit, and for long. So a replica that does not know the edit yet has no reason
