@@ -60,6 +60,11 @@ pub(crate) struct Gone {
 }
 
 impl Gone {
+    /// Whether a lookup that began at this time and showed the ENI is outdated.
+    pub fn is_after(&self, began: Timestamp) -> bool {
+        self.uid.is_some() || self.deleted.is_some() || self.by_id.is_some_and(|missed| missed.last >= began)
+    }
+
     /// When EC2 answered our Delete, if any Delete succeeded.
     pub fn confirmed(&self) -> Option<Timestamp> {
         self.deleted.filter(|_| !self.unknown)

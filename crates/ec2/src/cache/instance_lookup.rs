@@ -53,6 +53,16 @@ impl InstanceLookup {
         Self { as_of: began, ..Self::default() }
     }
 
+    /// Takes ENIs out of what the lookup showed: they are known not to be on the instance any more.
+    pub fn take_out(&mut self, is_away: impl Fn(&EniId) -> bool) {
+        if self.whole.iter().any(|seen| is_away(&seen.id)) {
+            self.whole = self.whole.iter().filter(|seen| !is_away(&seen.id)).cloned().collect();
+        }
+        if self.neighbours.iter().any(|neighbour| is_away(neighbour.id())) {
+            self.neighbours = self.neighbours.iter().filter(|neighbour| !is_away(neighbour.id())).cloned().collect();
+        }
+    }
+
     /// The ENIs that the lookup showed on the instance, of those with such an ID.
     pub fn enis(&self, instance: &InstanceId, is_asked: impl Fn(&EniId) -> bool) -> Vec<ObservedEni> {
         let whole = self.whole.iter().filter(|seen| is_asked(&seen.id)).cloned();

@@ -96,13 +96,7 @@ impl CacheState {
         let lookup = self.instances.get(instance)?;
         let here = self.by_instance.get(instance);
         // An ENI that a later lookup by ID did not show can neither be adopted nor occupy a slot.
-        let is_gone = |id: &EniId| {
-            self.gone.get(id).is_some_and(|gone| {
-                gone.uid.is_some()
-                    || gone.deleted.is_some()
-                    || gone.by_id.is_some_and(|missed| missed.last >= lookup.as_of)
-            })
-        };
+        let is_gone = |id: &EniId| self.gone.get(id).is_some_and(|gone| gone.is_after(lookup.as_of));
         let mut enis = lookup.enis(instance, |id| !self.entries.contains_key(id) && !is_gone(id));
         let known = here.into_iter().flatten().filter_map(|id| self.entries.get(id)).map(|entry| &entry.seen);
         // No resync shows an ENI without this cluster's tag. If the lookup of the instance is newer than the entry of such an ENI

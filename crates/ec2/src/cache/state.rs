@@ -210,15 +210,35 @@ impl CacheState {
         let old = |at: Timestamp| began.duration_since(at) > REMEMBERED;
         let lapsed = |seen: &&ObservedEni| !seen.is_of(&self.cluster) && old(seen.as_of());
         let lapsed: Vec<ObservedEni> = self.entries.values().map(|entry| &entry.seen).filter(lapsed).cloned().collect();
+        let lapsed_absences: BTreeMap<EniId, Gone> = self.gone.extract_if(.., |_, gone| old(gone.noted)).collect();
+        self.correct_lookups(&lapsed, &lapsed_absences);
         for seen in lapsed {
             self.unindex(&seen);
             self.entries.remove(&seen.id);
         }
-        self.gone.retain(|_, gone| !old(gone.noted));
         let gone = &self.gone;
         self.gone_by_uid.retain(|_, id| gone.contains_key(id));
         self.lookups.retain(|_, lookup| !old(lookup.as_of));
         self.earlier_askers = std::mem::take(&mut self.requesters);
+    }
+
+    /// Takes out of the lookups of instances what the cache knows better and is about to forget: an instance may not be looked up again
+    /// for days, and would seem to have an ENI that left it long ago.
+    fn correct_lookups(&mut self, enis: &[ObservedEni], absences: &BTreeMap<EniId, Gone>) {
+        if enis.is_empty() && absences.is_empty() {
+            return;
+        }
+        let enis: BTreeMap<&EniId, &ObservedEni> = enis.iter().map(|seen| (&seen.id, seen)).collect();
+        for (instance, lookup) in &mut self.instances {
+            let began = lookup.as_of;
+            let is_elsewhere = |seen: &ObservedEni| {
+                seen.attachment.as_ref().and_then(|attachment| attachment.instance.as_ref()) != Some(instance)
+            };
+            lookup.take_out(|id| {
+                absences.get(id).is_some_and(|gone| gone.is_after(began))
+                    || enis.get(id).is_some_and(|seen| seen.as_of() >= began && is_elsewhere(seen))
+            });
+        }
     }
 }
 

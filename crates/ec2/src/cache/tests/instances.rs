@@ -151,3 +151,25 @@ fn an_instance_that_lookups_miss_is_gone_only_after_a_whole_resync() {
     cache.finish_resync(at(50), &BTreeSet::new());
     assert_eq!(cache.instance_observation(&instance()).unwrap().life(), Life::Gone);
 }
+
+/// An instance that has all its ENIs is not looked up again for days.
+#[test]
+fn an_eni_that_has_left_an_instance_does_not_come_back_when_the_cache_forgets_it() {
+    let mut cache = cache();
+    let untagged = |n, second| ObservedEni { tags: StringMap::default(), ..on(n, Attached, second) };
+    let shown = vec![primary(0), on(1, Attached, 0), untagged(8, 0), untagged(9, 0), untagged(10, 0)];
+    cache.finish_instances(at(0), &BTreeSet::from([instance()]), shown);
+    let ids = |cache: &CacheState| {
+        cache.instance_interfaces(&instance()).unwrap().enis.into_iter().map(|seen| seen.id).collect::<Vec<_>>()
+    };
+    // ENI 1 is deleted. A lookup by ID does not show ENI 8, and shows that ENI 9 is free. Nothing more is known of ENI 10.
+    cache.apply_deleted(&id(1), at(5));
+    let free = ObservedEni { attachment: None, ..untagged(9, 6) };
+    cache.finish_lookup_by_id(at(6), &BTreeSet::from([id(8), id(9)]), vec![free]);
+    assert_eq!(ids(&cache), [id(10), id(99)]);
+    for second in [3_600, 7_300] {
+        resync(&mut cache, second, vec![]);
+        assert_eq!(ids(&cache), [id(10), id(99)], "{second}");
+    }
+    assert!(matches!(cache.observation("uid", Some(&id(9))), Observation::Absent { .. }), "ENI 9 is forgotten");
+}
