@@ -63,6 +63,14 @@ impl Ec2Catalog {
         found.dedup_by(|a, b| a.id == b.id);
         found
     }
+
+    /// The first term by ID that stands for no known subnet.
+    pub fn unknown_term<'t>(&self, terms: &'t [SubnetTerm]) -> Option<&'t SubnetId> {
+        terms.iter().find_map(|term| match term {
+            SubnetTerm::Id(id) if !self.subnets.contains_key(id) => Some(id),
+            SubnetTerm::Id(_) | SubnetTerm::Tags(_) => None,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -32,7 +32,10 @@ pub(super) fn is_lost_for_nothing(state: &State, at: Millis, lost: &Attachment) 
             |other: &&Attachment| other.slot() == (place.card, place.index) && other.request.subnet_id == place.subnet;
         !place.is_in_other_vpc && !others.iter().any(here)
     };
-    let is_asked_for = others.len() < places.len();
+    // Another ENI in the same subnet is in its place already.
+    let has_successor =
+        places.iter().any(|place| place.subnet == lost.request.subnet_id && !place.is_in_other_vpc && !is_open(place));
+    let is_asked_for = others.len() < places.len() && !has_successor;
     is_asked_for && places.iter().any(|place| place.is_in_other_vpc) && !places.iter().any(is_open)
 }
 

@@ -9,6 +9,7 @@ use crate::environment::POOL;
 use crate::highest_free_places::kept_indexes;
 use crate::script::SubnetPlace;
 use multi_eni_api::{DeviceIndexPolicy, NodeEniSpec, SubnetSelectorTerm};
+use multi_eni_plan::attachment::Attachment;
 
 pub(super) fn place(
     model: &Model,
@@ -56,7 +57,17 @@ pub(super) fn place(
         false => spec.device_index,
     };
     let first = found.first().map(|subnet| at((card, index_for(subnet)), &subnet.id));
-    pinned.or(first).unwrap_or(DesiredPlaces::These(Vec::new()))
+    // A term by the ID of no subnet may be meant for an ENI that exists. Such a node stays as it is.
+    let is_of = |attachment: &Attachment| {
+        attachment.nodeeni_uid == nodeeni.uid
+            && attachment.deleting.is_none()
+            && attachment.instance.as_ref().is_some_and(|on| on.as_str() == node.instance)
+    };
+    let has_one = model.attachments.values().any(|attachment| is_of(&attachment.attachment));
+    match pinned.or(first) {
+        None if has_unknown(terms, subnets) && has_one => DesiredPlaces::Unknown,
+        place => place.unwrap_or(DesiredPlaces::These(Vec::new())),
+    }
 }
 
 /// Whether a term by ID stands for no subnet.

@@ -106,9 +106,22 @@ impl Twins {
             }
         }
         translated.push_str(text.get(done..).unwrap_or_default());
-        translated
+        VERSIONS.iter().fold(translated, |text, words| self.version_after(words, text))
+    }
+
+    /// The text with the real version in the brackets that these words open.
+    fn version_after(&self, words: &str, text: String) -> String {
+        let twin = || {
+            let (before, rest) = text.split_once(words)?;
+            let (version, after) = rest.split_once(')')?;
+            Some(format!("{before}{words}{})", self.versions.get(version)?) + after)
+        };
+        twin().unwrap_or(text)
     }
 }
+
+/// The words of the API server before a version, when the precondition of a deletion does not hold.
+const VERSIONS: [&str; 2] = ["the ResourceVersion in the precondition (", "the ResourceVersion in record ("];
 
 /// How long a UID is.
 const UID: usize = 36;
@@ -125,6 +138,8 @@ fn uids_are_replaced_anywhere_in_a_text() {
     assert_eq!(twins.text(&format!("é {one}/{one}x")), format!("é {other}/{other}x"));
     let known = serde_json::json!({ "metadata": { "resourceVersion": "7" } });
     assert_eq!(twins.learn(&known, &serde_json::json!({ "metadata": { "resourceVersion": "70" } })), None);
+    let said = |version: &str| format!("the ResourceVersion in the precondition ({version}) does not match (7)");
+    assert_eq!(twins.text(&said("7")), said("70"));
     let patch =
         serde_json::json!([{ "path": "/metadata/resourceVersion", "value": "7" }, { "path": "/spec", "value": "7" }]);
     let there =

@@ -12,7 +12,7 @@ use super::planner::NodePlanner;
 use super::unassigned::UnassignedReason;
 use crate::account_and_region::region_of;
 use crate::attachment::Attachment;
-use crate::nodeeni::EniSpec;
+use crate::nodeeni::{EniSpec, SubnetRef};
 use crate::observed::{CatalogLookup, Ec2Catalog, Location, ObservedNode, ObservedSubnet};
 use crate::problem::Problem;
 use crate::spec_validation;
@@ -123,6 +123,12 @@ impl<'a> NodePlanner<'a> {
         self.check_unchosen_subnets((node, &place), spec, (mine, &subnets))?;
         self.check_subnet_names(on, place.zone, &subnets)?;
         if subnets.is_empty() {
+            // A subnet that EC2 does not know may be meant for the ENI that exists: that would be replaced, and not removed.
+            let is_used =
+                mine.iter().any(|attachment| attachment.deleting.is_none() && self.input.is_in_use(attachment));
+            if let Some(id) = self.input.catalog.unknown_term(&spec.subnet_terms).filter(|_| is_used) {
+                return Err(UnassignedReason::SubnetMissing(SubnetRef::Id(id.clone())));
+            }
             return Err(no_subnet_in_zone(self.input.catalog, spec, place.location()));
         }
         if let Some(reference) = missing {

@@ -46,3 +46,14 @@ impl NewAttachment {
         }
     }
 }
+
+/// Whether two requests describe the same ENI. All other fields can be changed in place.
+pub(super) fn same(a: &EniRequest, b: &EniRequest) -> bool {
+    a.subnet_id == b.subnet_id
+        && a.device_index == b.device_index
+        && a.network_card_index == b.network_card_index
+        && a.ipv4_prefix_count == b.ipv4_prefix_count
+        && a.ipv6_address_count == b.ipv6_address_count
+        && a.ipv6_prefix_count == b.ipv6_prefix_count
+        && a.private_ip_count == b.private_ip_count
+}

@@ -3,9 +3,8 @@
 
 use super::assignment::{Need, RemovalReason, WaitsForPods};
 use super::desired::{Unplaced, other_region};
-use super::new_attachment::NewAttachment;
+use super::new_attachment::{NewAttachment, same};
 use super::nodeeni_on_node::NodeEniOnNode;
-use super::outdated::same;
 use super::planner::NodePlanner;
 use super::recover;
 use super::unassigned::UnassignedReason;

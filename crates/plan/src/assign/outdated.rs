@@ -5,7 +5,7 @@
 use super::assignment::{Need, RemovalReason};
 use super::desired::Unplaced;
 use super::input::Input;
-use super::new_attachment::NewAttachment;
+use super::new_attachment::{NewAttachment, same};
 use super::planner::NodePlanner;
 use super::replacement_check::{NextPlace, Obstacle};
 use super::subnet_terms::waits_for_room;
@@ -168,15 +168,4 @@ fn is_asked_alike(a: &EniRequest, b: &EniRequest) -> bool {
     let compared =
         |request: &EniRequest| EniRequest { subnet_cidr: None, connection_tracking: None, ..request.clone() };
     compared(a) == compared(b)
-}
-
-/// Whether two requests describe the same ENI. All other fields can be changed in place.
-pub(super) fn same(a: &EniRequest, b: &EniRequest) -> bool {
-    a.subnet_id == b.subnet_id
-        && a.device_index == b.device_index
-        && a.network_card_index == b.network_card_index
-        && a.ipv4_prefix_count == b.ipv4_prefix_count
-        && a.ipv6_address_count == b.ipv6_address_count
-        && a.ipv6_prefix_count == b.ipv6_prefix_count
-        && a.private_ip_count == b.private_ip_count
 }

@@ -203,11 +203,7 @@ impl<'a> NodePlanner<'a> {
         if found.is_empty() {
             return Err(self.no_subnet_matches(terms));
         }
-        let missing = terms.iter().find_map(|term| match term {
-            SubnetTerm::Id(id) if !catalog.subnets.contains_key(id) => Some(id),
-            SubnetTerm::Id(_) | SubnetTerm::Tags(_) => None,
-        });
-        if let Some(missing) = missing {
+        if let Some(missing) = catalog.unknown_term(terms) {
             // A user may create the subnet.
             self.plan.needs.insert(Need::Subnet(SubnetRef::Id(missing.clone())));
             self.recheck_later();

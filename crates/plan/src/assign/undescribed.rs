@@ -3,7 +3,7 @@
 
 use super::desired::Unplaced;
 use super::input::Input;
-use super::new_attachment::NewAttachment;
+use super::new_attachment::{NewAttachment, same};
 use super::unassigned::UnassignedReason;
 use crate::attachment::Attachment;
 
@@ -11,7 +11,8 @@ use crate::attachment::Attachment;
 pub(super) struct Undescribed<'a> {
     /// Those that leave their place for another one.
     pub moved: Vec<&'a Attachment>,
-    /// Those in use that stay: one for each subnet of the spec that has no ENI and can get no place now.
+    /// Those in use that stay: one for each subnet of the spec that has no ENI and can get no place now. An ENI whose subnet has another
+    /// one in use in its place does not stay.
     pub remaining: Vec<&'a Attachment>,
     /// Those that have no successor by the spec.
     pub surplus: Vec<&'a Attachment>,
@@ -41,13 +42,21 @@ impl<'a> Undescribed<'a> {
         let (mut moved, others): (Vec<&Attachment>, Vec<&Attachment>) = undescribed.partition(is_same_subnet);
         moved.extend(others);
         let rest = moved.split_off(unfilled.len().min(moved.len()));
-        let (mut remaining, unused): (Vec<&Attachment>, Vec<&Attachment>) =
-            rest.into_iter().partition(|attachment| is_paced(input, attachment));
+        // Another ENI in the same subnet is in use in its place already.
+        let has_successor = |attachment: &Attachment| {
+            let mut places = wanted.iter().filter(|new| new.spec.request.subnet_id == attachment.request.subnet_id);
+            places.any(|new| {
+                let fits = |other: &&&Attachment| other.name == new.name && same(&other.request, &new.spec.request);
+                live.iter().find(fits).is_some_and(|other| input.is_in_use(other))
+            })
+        };
+        let (mut remaining, others): (Vec<&Attachment>, Vec<&Attachment>) =
+            rest.into_iter().partition(|attachment| is_paced(input, attachment) && !has_successor(attachment));
         let has_eni =
             |place: &Unplaced| kept.iter().any(|attachment| attachment.request.subnet_id == place.subnet.as_str());
         let vacant: Vec<&Unplaced> = unplaced.iter().filter(|place| !has_eni(place)).collect();
         let mut surplus = remaining.split_off(vacant.len().min(remaining.len()));
-        surplus.extend(unused);
+        surplus.extend(others);
         let no_successor = vacant.first().filter(|_| !remaining.is_empty()).map(|place| place.why.clone());
         Self { moved, remaining, surplus, no_successor }
     }

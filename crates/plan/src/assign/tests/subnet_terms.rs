@@ -5,6 +5,7 @@ use crate::assign::subnet_terms::turn_to_move;
 use crate::confirmation::CONFIRMED_AFTER;
 use crate::ec2_terms::{SubnetTerm, TagTerm};
 use crate::failure::Failure;
+use crate::nodeeni::SubnetRef;
 use crate::observed::InstanceLimits;
 use crate::problem::Problem;
 use crate::removals::Cause;
@@ -159,6 +160,23 @@ fn an_eni_whose_zone_has_no_subnet_any_more_is_removed_at_the_pace() {
     let none = world.assign();
     assert!(is_untouched(&none) && none.refused[0].why.reason() == "SubnetNotFound");
     assert!(none.refused[0].why.sentence(at(100)).contains("tag tier=db"), "{:?}", none.refused[0].why);
+}
+
+/// A typo in the ID of the zone's subnet must not take the ENIs of the zone.
+#[test]
+fn an_eni_stays_while_a_term_names_a_subnet_that_ec2_does_not_know() {
+    let mut world = world();
+    attached(&mut world);
+    let missing = id("subnet-0dead000");
+    world.catalog.missing_subnets.insert(missing.clone(), at(100));
+    world.nodeenis[0].spec.as_mut().unwrap().subnet_terms =
+        vec![SubnetTerm::Id(missing.clone()), SubnetTerm::Id(id(FAR))];
+    let kept = world.assign();
+    assert!(is_untouched(&kept), "{kept:?}");
+    assert_eq!(kept.refused[0].why, UnassignedReason::SubnetMissing(SubnetRef::Id(missing)));
+    // A node without an ENI is not covered.
+    world.attachments.clear();
+    assert_eq!(world.assign().refused[0].why.reason(), "NoSubnetInZone");
 }
 
 /// The terms were edited, and EC2 has not yet shown the tags of the present subnet for so long that they are certain.

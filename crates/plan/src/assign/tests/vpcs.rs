@@ -142,6 +142,23 @@ fn no_eni_moves_into_the_place_of_one_that_stays() {
     assert!(whys(&kept).iter().all(|why| *why == in_other_vpc()), "{kept:?}");
 }
 
+/// The subnet of another VPC leaves room for a second ENI of the same subnet only until the first one is in its place.
+#[test]
+fn an_eni_whose_successor_is_in_place_is_surplus_beside_a_subnet_of_another_vpc() {
+    let mut world = working(DeviceIndexPolicy::Exact, &[SUBNET_A]);
+    world.nodeenis = vec![list(DeviceIndexPolicy::Exact, &[SUBNET_B, SUBNET_A])];
+    let permits = std::mem::take(&mut world.permits);
+    let both = world.assign();
+    assert_eq!((both.create.len(), both.delete.len()), (1, 0), "{both:?}");
+    let first = world.attachments[0].name.clone();
+    world.apply(&both);
+    world.attached_on_ec2.extend(world.attachments.iter().map(|attachment| attachment.name.clone()));
+    world.permits = permits;
+    let surplus = world.assign();
+    let deleted: Vec<_> = surplus.delete.iter().map(|removal| (&removal.name, removal.why)).collect();
+    assert_eq!(deleted, [(&first, RemovalReason::Surplus)]);
+}
+
 /// A subnet of another VPC that comes into the list beside others takes nothing from them.
 #[test]
 fn a_replacement_goes_on_beside_a_subnet_of_another_vpc() {
