@@ -75,7 +75,7 @@ impl NextPlace<'_, '_> {
         };
         let is_closed = |closed: usize| moves.len() + closed > unfilled.len() && !moves.is_empty();
         // Return known reasons first. Whether the node takes a turn must not depend on lookups that are sent only in its turn.
-        if is_closed(known.len()) || known.iter().any(loses) {
+        if !known.is_empty() && (is_closed(known.len()) || known.iter().any(loses)) {
             return known.into_iter().next().map(|(_, stop)| stop);
         }
         if let Some(why) = self.not_alive() {

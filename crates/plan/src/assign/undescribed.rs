@@ -12,7 +12,7 @@ pub(super) struct Undescribed<'a> {
     /// Those that leave their place for another one.
     pub moved: Vec<&'a Attachment>,
     /// Those in use that stay: one for each subnet of the spec that has no ENI and can get no place now. An ENI whose subnet has another
-    /// one in use in its place does not stay.
+    /// one in use in its place is one of `moved`.
     pub remaining: Vec<&'a Attachment>,
     /// Those that have no successor by the spec.
     pub surplus: Vec<&'a Attachment>,
@@ -50,13 +50,18 @@ impl<'a> Undescribed<'a> {
                 live.iter().find(fits).is_some_and(|other| input.is_in_use(other))
             })
         };
-        let (mut remaining, others): (Vec<&Attachment>, Vec<&Attachment>) =
-            rest.into_iter().partition(|attachment| is_paced(input, attachment) && !has_successor(attachment));
+        let (mut remaining, unused): (Vec<&Attachment>, Vec<&Attachment>) =
+            rest.into_iter().partition(|attachment| is_paced(input, attachment));
         let has_eni =
             |place: &Unplaced| kept.iter().any(|attachment| attachment.request.subnet_id == place.subnet.as_str());
         let vacant: Vec<&Unplaced> = unplaced.iter().filter(|place| !has_eni(place)).collect();
+        if !vacant.is_empty() {
+            let (succeeded, others) = remaining.into_iter().partition(|attachment| has_successor(attachment));
+            moved.extend::<Vec<&Attachment>>(succeeded);
+            remaining = others;
+        }
         let mut surplus = remaining.split_off(vacant.len().min(remaining.len()));
-        surplus.extend(others);
+        surplus.extend(unused);
         let no_successor = vacant.first().filter(|_| !remaining.is_empty()).map(|place| place.why.clone());
         Self { moved, remaining, surplus, no_successor }
     }

@@ -144,7 +144,7 @@ fn no_eni_moves_into_the_place_of_one_that_stays() {
 
 /// The subnet of another VPC leaves room for a second ENI of the same subnet only until the first one is in its place.
 #[test]
-fn an_eni_whose_successor_is_in_place_is_surplus_beside_a_subnet_of_another_vpc() {
+fn an_eni_whose_successor_is_in_place_goes_in_its_turn_beside_a_subnet_of_another_vpc() {
     let mut world = working(DeviceIndexPolicy::Exact, &[SUBNET_A]);
     world.nodeenis = vec![list(DeviceIndexPolicy::Exact, &[SUBNET_B, SUBNET_A])];
     let permits = std::mem::take(&mut world.permits);
@@ -153,10 +153,12 @@ fn an_eni_whose_successor_is_in_place_is_surplus_beside_a_subnet_of_another_vpc(
     let first = world.attachments[0].name.clone();
     world.apply(&both);
     world.attached_on_ec2.extend(world.attachments.iter().map(|attachment| attachment.name.clone()));
+    let waits = world.assign();
+    assert!(waits.delete.is_empty() && waits.outdated["uid-a"].contains(&first), "{waits:?}");
     world.permits = permits;
-    let surplus = world.assign();
-    let deleted: Vec<_> = surplus.delete.iter().map(|removal| (&removal.name, removal.why)).collect();
-    assert_eq!(deleted, [(&first, RemovalReason::Surplus)]);
+    let replaced = world.assign();
+    let deleted: Vec<_> = replaced.delete.iter().map(|removal| (&removal.name, removal.why)).collect();
+    assert_eq!(deleted, [(&first, RemovalReason::Replaced)]);
 }
 
 /// A subnet of another VPC that comes into the list beside others takes nothing from them.
